@@ -1,0 +1,111 @@
+"""Layouts: where the instances of every noun are, and how an edit changes that."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numina.errors import LayoutError
+
+
+class RegionClass(IntEnum):
+    """What a patch is to one noun under an edited layout."""
+
+    ELSEWHERE = 0
+    KEPT = 1
+    ADDED = 2
+    REMOVED = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Instances of every noun over the frames.
+
+    A patch belongs to at most one instance, and an instance to one noun. Before instances are
+    linked over time (``tracks``), each label lives in a single frame; after it, a label is one
+    object over the whole video.
+
+    Attributes:
+        labels: ``[F, Y, X]`` int16; 0 is background, ``k > 0`` is instance ``k``.
+        nouns: Noun index of each instance; ``nouns[k - 1]`` belongs to label ``k``.
+    """
+
+    labels: NDArray[np.int16]
+    nouns: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 3:
+            raise LayoutError(f"labels must be [F, Y, X], got shape {self.labels.shape}")
+        if self.labels.dtype != np.int16:
+            raise LayoutError(f"labels must be int16, got {self.labels.dtype}")
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() <= len(self.nouns):
+            raise LayoutError(
+                f"labels span {self.labels.min()}..{self.labels.max()}, but the layout names the "
+                f"nouns of {len(self.nouns)} instances"
+            )
+
+    def instances(self, noun: int) -> tuple[int, ...]:
+        """Labels of the instances of ``noun``, in increasing order; absent ones included."""
+        return tuple(label for label, owner in enumerate(self.nouns, 1) if owner == noun)
+
+    def mask(self, noun: int) -> NDArray[np.bool_]:
+        """Patches that any instance of ``noun`` covers, ``[F, Y, X]``."""
+        return np.isin(self.labels, self.instances(noun))
+
+    def count(self, noun: int) -> int:
+        """Number of instances of ``noun`` that cover at least one patch."""
+        return int(np.isin(self.instances(noun), self.labels).sum())
+
+    def count_per_frame(self, noun: int) -> NDArray[np.int64]:
+        """Number of instances of ``noun`` seen in each frame, ``[F]``."""
+        owned = self.instances(noun)
+        counts = [np.isin(owned, frame).sum() for frame in self.labels]
+        return np.array(counts, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class LayoutEdit:
+    """A layout, the layout that shall be, and which instances make the difference.
+
+    Attributes:
+        before: The layout as identified.
+        after: The layout to enforce. Kept instances keep their label; added ones have labels
+            above those of ``before``; removed ones cover nothing.
+        added: Labels in ``after`` that ``before`` does not have.
+        removed: Labels in ``before`` that ``after`` no longer covers.
+        templates: For each added instance, the label in ``before`` whose shape it copies, or
+            None where it is a plain disc or square.
+    """
+
+    before: Layout
+    after: Layout
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    templates: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.before.labels.shape != self.after.labels.shape:
+            raise LayoutError(
+                f"before covers {self.before.labels.shape}, after {self.after.labels.shape}"
+            )
+        if len(self.templates) != len(self.added):
+            raise LayoutError(
+                f"{len(self.added)} instances are added, but {len(self.templates)} templates given"
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to change."""
+        return not self.added and not self.removed
+
+    def classes(self, num_nouns: int) -> NDArray[np.int8]:
+        """``RegionClass`` of every patch for every noun, ``[G, F, Y, X]`` int8."""
+        classes = np.zeros((num_nouns, *self.after.labels.shape), np.int8)
+        for noun in range(num_nouns):
+            gone = [label for label in self.removed if self.before.nouns[label - 1] == noun]
+            new = [label for label in self.added if self.after.nouns[label - 1] == noun]
+            classes[noun][np.isin(self.before.labels, gone)] = RegionClass.REMOVED
+            classes[noun][self.after.mask(noun)] = RegionClass.KEPT
+            classes[noun][np.isin(self.after.labels, new)] = RegionClass.ADDED
+        return classes

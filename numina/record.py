@@ -1,0 +1,93 @@
+"""What a counted run remembers: the decision, the looks that led to it, and what it cost."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numina.layout import LayoutEdit
+
+Decision = Literal["continued", "guided", "unguided"]
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """One counted noun of the prompt.
+
+    Attributes:
+        noun: Head noun as it stands in the prompt.
+        phrase: The words that name the group, e.g. ``"red balls"``.
+        count: The number the prompt asks for.
+        spans: Character spans of every mention.
+    """
+
+    noun: str
+    phrase: str
+    count: int
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a running generation, and the edit it led to.
+
+    Attributes:
+        round: 0 for the unguided run, then 1, 2, … for every guided one.
+        step: Denoising step looked at, 0-based.
+        noise: Its noise level.
+        edit: The identified layout and what shall become of it.
+        focus: Where each noun attends, ``[G, F, Y, X]`` float32.
+        heads: Names of the attention heads that were used, e.g. ``"layer 3, head 1"``.
+        head_maps: Self-attention features of the best heads as pictures, ``[M, Y, X]`` float32;
+            may be empty.
+    """
+
+    round: int
+    step: int
+    noise: float
+    edit: LayoutEdit
+    focus: NDArray[np.float32]
+    heads: tuple[str, ...] = ()
+    head_maps: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Forward passes, wall seconds and peak memory of one pass or run.
+
+    ``forwards`` counts transformer forwards, guidance branches counted singly; a pass that stops
+    after layer l* of L counts that forward as ``l* / L``.
+    """
+
+    forwards: float
+    seconds: float
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class CountReport:
+    """The whole story of one prompt of a run.
+
+    Attributes:
+        prompt: The prompt as given.
+        targets: Nouns and the counts asked for; empty where none was found.
+        decision: ``"continued"`` (the count was right, or nothing to count), ``"guided"``, or
+            ``"unguided"`` (wrong, but no usable layout or out of memory on request).
+        reason: Why, in one sentence a user can read.
+        looks: In the order they were taken.
+        strengths: ``(noise, strength)`` of every step of the guided run.
+        identify: Cost up to the decision, counted in ``total`` as well.
+        total: Cost of the whole run.
+        settings: Preset, mode, rounds and versions, as plain JSON values.
+    """
+
+    prompt: str
+    targets: tuple[TargetRecord, ...]
+    decision: Decision
+    reason: str
+    looks: tuple[Look, ...] = ()
+    strengths: tuple[tuple[float, float], ...] = ()
+    identify: Cost = Cost(0.0, 0.0)
+    total: Cost = Cost(0.0, 0.0)
+    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
