@@ -1,5 +1,6 @@
 """The seam between models and the method: who attends, and when."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,6 +28,28 @@ class Moment:
     branch: Branch
     layer: int
     grid: VideoGrid
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one forward pass of the transformer was given and what it returned.
+
+    Attributes:
+        step: Denoising step, 0-based.
+        noise: Noise level of the step.
+        branch: Guidance pass.
+        latents: Noisy latents, ``[B, C, F, y, x]``.
+        velocity: Predicted flow, same shape.
+    """
+
+    step: int
+    noise: float
+    branch: Branch
+    latents: Tensor
+    velocity: Tensor
+
+
+Watch = Callable[[Prediction], None]
 
 
 class Attention(Protocol):

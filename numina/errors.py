@@ -9,6 +9,7 @@ __all__ = [
     "FormatError",
     "LayoutError",
     "NuminaError",
+    "OutOfMemoryError",
     "OutputError",
     "PromptError",
     "ScheduleError",
@@ -52,6 +53,10 @@ class UnsupportedParallelismError(NuminaError, RuntimeError):
 
 class FormatError(NuminaError, ValueError):
     """A file that is damaged, of another version or no file of ours."""
+
+
+class OutOfMemoryError(NuminaError, RuntimeError):
+    """Memory ran out in either pass; the pipeline is as it was before."""
 
 
 class OutputError(NuminaError, OSError):

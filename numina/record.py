@@ -64,6 +64,15 @@ class Cost:
     seconds: float
     peak_bytes: int | None = None
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Forwards and seconds add up; the peak is the higher one."""
+        peaks = [peak for peak in (self.peak_bytes, other.peak_bytes) if peak is not None]
+        return Cost(
+            self.forwards + other.forwards,
+            self.seconds + other.seconds,
+            max(peaks) if peaks else None,
+        )
+
 
 @dataclass(frozen=True)
 class CountReport:

@@ -1,0 +1,45 @@
+"""The clean latent that a flow-matching model predicts at every step: x0 = x - sigma * v."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from numina.attend import Prediction
+
+
+class CleanPrediction:
+    """Watches the forward passes and keeps the clean latent of the last finished step.
+
+    With classifier-free guidance the velocity is ``u + scale * (c - u)``, as the pipeline itself
+    combines it, so nothing is computed twice and no forward pass is added.
+
+    Args:
+        guidance_scale: Tells the scale of classifier-free guidance once a run has begun; at most
+            1 means that there is no unconditional pass.
+        on_step: Called after the last forward pass of a step with its index and the clean
+            latents ``[B, C, F, y, x]``.
+    """
+
+    def __init__(
+        self,
+        guidance_scale: Callable[[], float],
+        on_step: Callable[[int, Tensor], None] | None = None,
+    ) -> None:
+        self._scale = guidance_scale
+        self._on_step = on_step
+        self._conditional: Tensor | None = None
+        self.latents: Tensor | None = None
+
+    def __call__(self, prediction: Prediction) -> None:
+        scale = self._scale()
+        velocity = prediction.velocity
+        if prediction.branch == "cond":
+            self._conditional = velocity
+            if scale > 1:
+                return
+        else:
+            assert self._conditional is not None, "the conditional pass runs first"
+            velocity = velocity + scale * (self._conditional - velocity)
+        self.latents = prediction.latents - prediction.noise * velocity
+        if self._on_step is not None:
+            self._on_step(prediction.step, self.latents)

@@ -1,0 +1,26 @@
+"""Adapters between the method and the transformers of diffusers."""
+
+from torch import nn
+
+from numina.errors import UnsupportedModelError
+from numina.integrations.seam import Adapter, Clock, Site, attached
+from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
+
+__all__ = ["Adapter", "Clock", "Site", "adapter_for", "attached"]
+
+
+def adapter_for(transformer: nn.Module) -> Adapter:
+    """The adapter of a transformer's family.
+
+    Raises:
+        UnsupportedModelError: If there is none for this class.
+    """
+    adapter = _WAN_ADAPTERS.get(type(transformer))
+    if adapter is None:
+        known = ", ".join(sorted(family.__name__ for family in _WAN_ADAPTERS))
+        raise UnsupportedModelError(
+            f"numina has no adapter for {type(transformer).__name__} (known: {known}); write one "
+            "by giving the methods of numina.integrations.Adapter for it and pass it to "
+            "numina.integrations.attached, see DESIGN.md, section 'A new model'"
+        )
+    return adapter()

@@ -1,0 +1,127 @@
+"""Load a diffusers pipeline by folder or hub name: safe weights, one commit, no code of others."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numina.errors import FormatError, UnsupportedModelError
+
+_INDEX = "model_index.json"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedPipeline:
+    """A pipeline ready to run.
+
+    Attributes:
+        pipe: The diffusers pipeline.
+        name: The folder's own name, or the hub name.
+        revision: Commit of a hub model, so that the very same one can be had again.
+    """
+
+    pipe: Any
+    name: str
+    revision: str | None
+
+
+def load_pipeline(
+    model: str,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    offload: bool = False,
+) -> LoadedPipeline:
+    """Load a pipeline.
+
+    Only safetensors are read, never pickles, and only classes of diffusers and transformers are
+    built. A hub name is resolved to a commit first and everything is loaded from that one.
+
+    Args:
+        model: A folder with a ``model_index.json``, or a hub name ``owner/name``.
+        revision: Commit, tag or branch of a hub model; its main branch by default.
+        device: ``"auto"`` (CUDA where there is one), ``"cuda"`` or ``"cpu"``.
+        dtype: A torch dtype by name; ``"auto"`` is bfloat16 on CUDA, float32 on a CPU. The
+            autoencoder stays in float32, in which it was trained.
+        offload: Move parts to the device only while they work.
+
+    Raises:
+        FormatError: If there is no such model, or it is damaged.
+        UnsupportedModelError: If its pipeline is none of diffusers' own.
+    """
+    index, commit = _index(model, revision)
+    pipeline_class = _pipeline_class(model, index)
+
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedModelError("device 'cuda' was asked for, but torch finds no CUDA device")
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if dtype == "auto":
+        dtype = "bfloat16" if place == "cuda" else "float32"
+    chosen = {"default": getattr(torch, dtype), "vae": torch.float32}
+    try:
+        pipe = pipeline_class.from_pretrained(
+            model, revision=commit, torch_dtype=chosen, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise FormatError(f"{model} cannot be loaded: {_first_line(error)}") from error
+    if offload:
+        pipe.enable_model_cpu_offload(device=place)
+    else:
+        pipe.to(place)
+    name = Path(model).resolve().name if Path(model).is_dir() else model
+    return LoadedPipeline(pipe, name, commit)
+
+
+def _index(model: str, revision: str | None) -> tuple[dict[str, Any], str | None]:
+    """The model's index, and its commit where it comes from the hub."""
+    if Path(model).is_dir():
+        if revision is not None:
+            raise FormatError(f"a revision belongs to a hub model, but {model} is a folder")
+        path, commit = Path(model) / _INDEX, None
+    elif _HUB_NAME.fullmatch(model):
+        path = _from_hub(model, revision)
+        commit = path.parent.name
+    else:
+        raise FormatError(f"{model} is neither a folder nor a hub name such as 'owner/name'")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError(f"{model} holds no {_INDEX}: it is no diffusers pipeline") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read: {_first_line(error)}") from error
+    if not isinstance(index, dict):
+        raise FormatError(f"{path} must hold a JSON object")
+    return index, commit
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        # In the cache the file lies in a folder named after the commit.
+        return Path(hf_hub_download(model, _INDEX, revision=revision))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise FormatError(f"{model} cannot be had from the hub: {_first_line(error)}") from error
+
+
+def _pipeline_class(model: str, index: dict[str, Any]) -> Any:
+    import diffusers
+
+    name = index.get("_class_name")
+    found = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not isinstance(found, type) or not issubclass(found, diffusers.DiffusionPipeline):
+        raise UnsupportedModelError(
+            f"{model} asks for the pipeline {name!r}, which this diffusers does not have"
+        )
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,37 @@
+"""The text a model attends to: which keys name which noun, and how many are only padding."""
+
+from torch import Tensor
+
+from numina_kernels.key_groups import KeyGroups
+from numina_kernels.padding import FoldedKeys, find_padding, fold_padding
+
+
+class Text:
+    """Text keys of a batch.
+
+    Args:
+        groups: Noun of every key, ``[B, K]``, padding included.
+        may_fold: False where padding must stay (the embeddings may change between steps).
+    """
+
+    def __init__(self, groups: KeyGroups, may_fold: bool = True) -> None:
+        self.groups = groups
+        self._may_fold = may_fold
+        self._lengths: tuple[int, ...] | None = None
+
+    def measure(self, embeddings: Tensor) -> None:
+        """Find the padding in the prompt embeddings ``[B, K, C]``, once they are known."""
+        if self._may_fold and embeddings.shape[1] == self.groups.index.shape[1]:
+            self._lengths = find_padding(embeddings)
+
+    def fold(self, key: Tensor, value: Tensor) -> tuple[FoldedKeys, KeyGroups]:
+        """Keys, values and groups without the padding that all rows share; an exact identity."""
+        if self._lengths is None:
+            return FoldedKeys(key, value, None), self.groups.to(key.device)
+        folded = fold_padding(key, value, self._lengths)
+        return folded, _shortened(self.groups, folded.key.shape[1]).to(key.device)
+
+
+def _shortened(groups: KeyGroups, keys: int) -> KeyGroups:
+    """The first ``keys`` columns. Nouns stand among the real tokens, so none is cut off."""
+    return KeyGroups.trusted(groups.index[:, :keys], groups.count, groups.columns)

@@ -1,0 +1,213 @@
+"""The seam to Wan: exact while it watches, gone when it leaves."""
+
+import pytest
+import torch
+from diffusers import WanPipeline
+from diffusers.models.transformers import transformer_wan
+
+from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
+from numina.integrations import Site, adapter_for, attached
+from tests.tiny_wan import run_kwargs, tiny_wan
+
+ALL_SITES = [Site(layer, kind) for layer in range(3) for kind in ("self", "cross")]
+
+
+@pytest.fixture
+def pipe() -> WanPipeline:
+    return tiny_wan()
+
+
+def stock_attend(query, key, value, moment, stock):
+    return stock(query, key, value)
+
+
+def processors(pipe):
+    return {name: id(processor) for name, processor in pipe.transformer.attn_processors.items()}
+
+
+def latents(pipe, **changes):
+    return pipe(**run_kwargs(output_type="latent", **changes)).frames
+
+
+def through_seam(pipe, attends, watch=None, **changes):
+    transformer = pipe.transformer
+    with attached(transformer, attends, adapter_for(transformer), watch) as clock:
+        frames = latents(pipe, **changes)
+    return frames, clock
+
+
+def test_watching_every_layer_leaves_the_run_bit_identical(pipe):
+    plain = latents(pipe)
+    watched, _ = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
+    assert torch.equal(watched, plain)
+
+
+def test_fused_projections_stay_bit_identical(pipe):
+    pipe.transformer.fuse_qkv_projections()
+    plain = latents(pipe)
+    watched, _ = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
+    assert torch.equal(watched, plain)
+
+
+def test_an_attend_gets_what_the_model_would_have_attended_to(pipe, monkeypatch):
+    ours, theirs = [], []
+    stock_dispatch = transformer_wan.dispatch_attention_fn
+
+    def spy(query, key, value, **kwargs):
+        theirs.append((query.clone(), key.clone(), value.clone()))
+        return stock_dispatch(query, key, value, **kwargs)
+
+    def record(query, key, value, moment, stock):
+        ours.append((query.clone(), key.clone(), value.clone()))
+        return stock(query, key, value)
+
+    monkeypatch.setattr(transformer_wan, "dispatch_attention_fn", spy)
+    latents(pipe)
+    monkeypatch.undo()
+    through_seam(pipe, dict.fromkeys(ALL_SITES, record))
+
+    assert len(ours) == len(theirs) == 4 * 2 * 6
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, expected, strict=True))
+
+
+def test_moments_follow_the_loop(pipe):
+    seen = []
+
+    def record(query, key, value, moment, stock):
+        seen.append((moment.step, moment.branch, moment.layer, moment.grid.shape))
+        return stock(query, key, value)
+
+    _, clock = through_seam(pipe, {Site(1, "cross"): record})
+    assert seen == [
+        (step, branch, 1, (3, 2, 2)) for step in range(4) for branch in ("cond", "uncond")
+    ]
+    assert clock.forwards == 8
+
+
+def test_moments_carry_the_noise_level_of_the_scheduler(pipe):
+    noises = []
+
+    def record(query, key, value, moment, stock):
+        noises.append(moment.noise)
+        return stock(query, key, value)
+
+    through_seam(pipe, {Site(0, "self"): record}, guidance_scale=1.0)
+    assert noises == pytest.approx(pipe.scheduler.sigmas[:-1].tolist())
+
+
+def test_a_pipeline_that_announces_no_step_is_followed_by_counting(pipe):
+    """Older pipelines name the branch only."""
+    seen = []
+
+    def record(query, key, value, moment, stock):
+        seen.append((moment.step, round(moment.noise, 3)))
+        return stock(query, key, value)
+
+    transformer = pipe.transformer
+    noisy, text = torch.randn(1, 16, 3, 4, 4), torch.randn(1, 16, 32)
+    with (
+        attached(transformer, {Site(0, "self"): record}, adapter_for(transformer)),
+        torch.no_grad(),
+    ):
+        for timestep in (900.0, 400.0):
+            for branch in ("cond", "uncond"):
+                with transformer.cache_context(branch):
+                    transformer(noisy, torch.tensor([timestep]), text)
+    assert seen == [(0, 0.9), (0, 0.9), (1, 0.4), (1, 0.4)]
+
+
+def test_what_an_attend_returns_is_what_the_layer_uses(pipe):
+    def silence(query, key, value, moment, stock):
+        return torch.zeros_like(query)
+
+    silenced, _ = through_seam(pipe, {Site(1, "cross"): silence})
+    assert not torch.equal(silenced, latents(pipe))
+
+
+def test_predictions_are_the_models_own(pipe):
+    predictions = []
+    through_seam(pipe, {}, watch=predictions.append)
+    assert [(p.step, p.branch) for p in predictions[:3]] == [
+        (0, "cond"),
+        (0, "uncond"),
+        (1, "cond"),
+    ]
+    first, second = predictions[0], predictions[2]
+    assert first.latents.shape == first.velocity.shape == (1, 16, 3, 4, 4)
+    assert not torch.equal(first.latents, second.latents)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_everything_is_taken_off_after_an_exception(pipe, error):
+    """Cases 31 and 32 of the life of a pipeline, at the seam."""
+    before, plain = processors(pipe), latents(pipe)
+
+    def fail(query, key, value, moment, stock):
+        raise error
+
+    with pytest.raises(error):
+        through_seam(pipe, {Site(1, "cross"): fail})
+
+    assert processors(pipe) == before
+    assert "cache_context" not in vars(pipe.transformer)
+    assert not pipe.transformer._forward_hooks
+    assert not pipe.transformer._forward_pre_hooks
+    assert torch.equal(latents(pipe), plain)
+
+
+def test_a_second_holder_is_refused(pipe):
+    """Case 34: twice on."""
+    adapter = adapter_for(pipe.transformer)
+    with (
+        attached(pipe.transformer, {}, adapter),
+        pytest.raises(AlreadyGuidedError, match="already guided"),
+        attached(pipe.transformer, {}, adapter),
+    ):
+        pass
+    with attached(pipe.transformer, {}, adapter):
+        pass
+
+
+def test_a_layer_that_is_not_there_is_refused_before_anything_is_touched(pipe):
+    before = processors(pipe)
+    with pytest.raises(UnsupportedModelError, match="has no layer 9"):
+        through_seam(pipe, {Site(0, "self"): stock_attend, Site(9, "self"): stock_attend})
+    assert processors(pipe) == before
+
+
+def test_a_foreign_processor_is_refused_by_name(pipe):
+    class Foreign(transformer_wan.WanAttnProcessor):
+        pass
+
+    pipe.transformer.blocks[1].attn2.set_processor(Foreign())
+    with pytest.raises(UnsupportedModelError, match="attends through Foreign"):
+        through_seam(pipe, {Site(1, "cross"): stock_attend})
+
+
+def test_attention_split_over_devices_is_refused(pipe):
+    pipe.transformer.blocks[0].attn1.processor._parallel_config = object()
+    with pytest.raises(UnsupportedParallelismError, match="context parallelism"):
+        through_seam(pipe, {Site(0, "self"): stock_attend})
+
+
+def test_an_unknown_transformer_is_refused_with_a_way_out():
+    """Case 41."""
+    with pytest.raises(UnsupportedModelError, match=r"no adapter for Linear .*A new model"):
+        adapter_for(torch.nn.Linear(1, 1))
+
+
+def test_the_users_attention_backend_stays_in_use(pipe):
+    pipe.transformer.set_attention_backend("native")
+    plain = latents(pipe)
+    watched, _ = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
+    assert torch.equal(watched, plain)
+
+
+def test_an_expanded_timestep_is_read(pipe):
+    """Wan 2.2 TI2V-5B gives every token its own timestep."""
+    pipe = tiny_wan(expand_timesteps=True)
+    plain = latents(pipe)
+    watched, clock = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
+    assert torch.equal(watched, plain)
+    assert clock.forwards == 8
