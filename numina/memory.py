@@ -1,0 +1,20 @@
+"""The peak of memory, on the device where there is one, else of the process."""
+
+import resource
+import sys
+
+import torch
+
+
+def reset_peak() -> None:
+    """Start a new peak on every CUDA device. The peak of a process cannot be reset."""
+    for device in range(torch.cuda.device_count()):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes() -> int:
+    """Peak bytes: allocated on CUDA devices since ``reset_peak``, else resident in the process."""
+    if torch.cuda.is_available():
+        return sum(torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

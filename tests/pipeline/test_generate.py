@@ -1,0 +1,411 @@
+"""generate(): what it costs, what it leaves alone, and what it leaves behind."""
+
+import warnings
+
+import pytest
+import torch
+from diffusers.callbacks import PipelineCallback
+
+from numina.errors import (
+    CaptureMissedError,
+    NuminaError,
+    OutOfMemoryError,
+    PromptError,
+    ScheduleError,
+    TargetError,
+    UnsupportedModelError,
+)
+from numina.pipeline import generate
+from tests.pipeline.given import Given
+from tests.tiny_wan import run_kwargs, tiny_wan
+
+STEPS, LAYERS = 4, 3
+# Noise levels of 4 steps at shift 3: 1, .9, .75, .5; so a look at .9 is at step 1.
+LOOK = 1
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return tiny_wan()
+
+
+def arguments(**changes):
+    # 96 x 96 pixels are 6 x 6 patches: room for a few instances and the gaps between them.
+    return run_kwargs(height=96, width=96, output_type="latent", **changes)
+
+
+def plain(pipe, **changes):
+    return pipe(**arguments(**changes)).frames
+
+
+def counted(pipe, found, counts=None, **changes):
+    options = {key: changes.pop(key) for key in ("mode", "rounds", "on_oom") if key in changes}
+    call = arguments(**changes)
+    prompt = call.pop("prompt")
+    wish = {"cats": 3} if counts is None else counts
+    return generate(pipe, prompt, counts=wish, preset=Given(found=found), **options, **call)
+
+
+def is_clean(pipe):
+    """Whether nothing of ours is left on the pipeline."""
+    transformer = pipe.transformer
+    kinds = {type(processor).__name__ for processor in transformer.attn_processors.values()}
+    return (
+        kinds == {"WanAttnProcessor"}
+        and "cache_context" not in vars(transformer)
+        and "encode_prompt" not in vars(pipe)
+        and not transformer._forward_hooks
+        and not transformer._forward_pre_hooks
+        and pipe._progress_bar_config == {"disable": True}
+    )
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_a_right_count_gives_the_plain_run_bit_for_bit(pipe, mode):
+    video = counted(pipe, (3,), mode=mode)
+    assert torch.equal(video.frames, plain(pipe))
+    assert video.report.decision == "continued"
+    assert video.report.total.forwards == 2 * STEPS
+    assert is_clean(pipe)
+
+
+def test_one_pass_guides_without_an_extra_forward(pipe):
+    video = counted(pipe, (2,), mode="one-pass")
+    assert video.report.decision == "guided"
+    assert video.report.total.forwards == 2 * STEPS
+    assert not torch.equal(video.frames, plain(pipe))
+    assert torch.equal(plain(pipe), plain(pipe))
+    assert is_clean(pipe)
+
+
+def test_restart_stops_right_after_the_layer_it_looks_at(pipe):
+    video = counted(pipe, (2, 3), mode="restart")
+    report = video.report
+    assert report.decision == "guided"
+    # Two forwards a step up to the look, then the conditional one up to the last captured layer.
+    assert report.identify.forwards == pytest.approx(2 * LOOK + LAYERS / LAYERS)
+    assert report.total.forwards == pytest.approx(report.identify.forwards + 2 * STEPS)
+    assert [look.round for look in report.looks] == [0, 1]
+
+
+def test_restart_leaves_the_forward_in_the_middle_where_a_middle_layer_suffices(pipe):
+    from dataclasses import replace
+
+    from numina.capture import CaptureSpec
+
+    method = replace(Given(found=(2, 3)), capture=CaptureSpec(cross=(0.0, 0.5)))
+    call = arguments()
+    prompt = call.pop("prompt")
+    video = generate(pipe, prompt, counts={"cats": 3}, preset=method, mode="restart", **call)
+    assert video.report.identify.forwards == pytest.approx(2 * LOOK + 2 / LAYERS)
+
+
+def test_rounds_go_on_while_the_look_says_wrong(pipe):
+    report = counted(pipe, (2, 2, 2), mode="restart", rounds=2).report
+    assert [look.round for look in report.looks] == [0, 1, 2]
+    stopped = 2 * LOOK + 1
+    assert report.total.forwards == pytest.approx(2 * stopped + 2 * STEPS)
+
+
+def test_guidance_starts_again_from_the_same_noise(pipe):
+    """A plan that keeps everything free of bias would redraw the very same video."""
+    first = counted(pipe, (2, 3), mode="restart").frames
+    second = counted(pipe, (2, 3), mode="restart").frames
+    assert torch.equal(first, second)
+
+
+def test_the_global_random_state_serves_where_no_generator_is_given(pipe):
+    torch.manual_seed(7)
+    expected = plain(pipe, generator=None)
+    after = torch.get_rng_state()
+    torch.manual_seed(7)
+    video = counted(pipe, (3,), mode="restart", generator=None)
+    assert torch.equal(video.frames, expected)
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_the_text_encoder_runs_once(pipe, mode):
+    calls = []
+    handle = pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        counted(pipe, (2, 3), mode=mode)
+    finally:
+        handle.remove()
+    assert len(calls) == 2  # prompt and negative prompt
+
+
+def test_the_users_callback_is_called_and_obeyed(pipe):
+    seen = []
+
+    def callback(pipeline, step, timestep, tensors):
+        seen.append(step)
+        return tensors
+
+    counted(pipe, (3,), mode="one-pass", callback_on_step_end=callback)
+    assert seen == list(range(STEPS))
+    seen.clear()
+    counted(pipe, (2, 3), mode="restart", callback_on_step_end=callback)
+    assert seen == [*range(LOOK), *range(STEPS)]
+
+
+def test_a_callback_object_keeps_its_tensors(pipe):
+    class Scaled(PipelineCallback):
+        tensor_inputs = ("latents",)
+
+        def callback_fn(self, pipeline, step_index, timestep, callback_kwargs):
+            return {"latents": callback_kwargs["latents"] * 0.9}
+
+    expected = plain(pipe, callback_on_step_end=Scaled())
+    video = counted(pipe, (3,), mode="one-pass", callback_on_step_end=Scaled())
+    assert torch.equal(video.frames, expected)
+
+
+def test_guidance_scale_of_one_has_one_branch(pipe):
+    video = counted(pipe, (2, 3), mode="restart", guidance_scale=1.0)
+    assert video.report.decision == "guided"
+    assert video.report.total.forwards == pytest.approx(LOOK + 1 + STEPS)
+    right = counted(pipe, (3,), mode="one-pass", guidance_scale=1.0)
+    assert torch.equal(right.frames, plain(pipe, guidance_scale=1.0))
+
+
+@pytest.mark.parametrize("output_type", ["np", "pt", "pil", "latent"])
+def test_every_output_type_comes_through(pipe, output_type):
+    def shape(frames):
+        return len(frames[0]) if output_type == "pil" else tuple(frames.shape)
+
+    call = run_kwargs(output_type=output_type)
+    expected = pipe(**{**call, "generator": torch.Generator().manual_seed(0)}).frames
+    prompt = call.pop("prompt")
+    video = generate(pipe, prompt, counts={"cats": 1}, preset=Given(found=(1,)), **call)
+    assert type(video.frames) is type(expected)
+    assert shape(video.frames) == shape(expected)
+
+
+def test_a_tuple_output_comes_through(pipe):
+    assert torch.equal(counted(pipe, (3,), return_dict=False).frames, plain(pipe))
+
+
+class TestBatches:
+    """Case 30: a list of prompts gets one plan each."""
+
+    PROMPTS = ("a video of three cats playing", "two dogs and one cat on the grass")
+
+    def run(self, pipe, found, **changes):
+        call = arguments(**changes)
+        call.pop("prompt")
+        return generate(pipe, list(self.PROMPTS), preset=Given(found=found), counts="auto", **call)
+
+    def test_each_prompt_has_its_own_targets_and_report(self, pipe):
+        video = self.run(pipe, (3, 2))
+        assert [[t.count for t in report.targets] for report in video.reports] == [[3], [2, 1]]
+        assert [report.decision for report in video.reports] == ["continued", "guided"]
+        with pytest.raises(ValueError, match="holds 2 videos"):
+            _ = video.report
+
+    def test_a_right_row_is_not_touched_by_its_neighbours_plan(self, pipe):
+        expected = pipe(**arguments(prompt=list(self.PROMPTS))).frames
+        frames = self.run(pipe, (3, 2)).frames
+        torch.testing.assert_close(frames[0], expected[0], rtol=1e-3, atol=1e-4)
+        assert (frames[1] - expected[1]).abs().max() > 1e-2
+
+    def test_several_videos_of_one_prompt_are_planned_singly(self, pipe):
+        video = counted(pipe, (3, 2), num_videos_per_prompt=2)
+        assert [report.decision for report in video.reports] == ["continued", "guided"]
+        assert video.frames.shape[0] == 2
+
+    def test_counts_may_come_one_mapping_a_prompt(self, pipe):
+        call = arguments()
+        call.pop("prompt")
+        wishes = [{"cats": 3}, {"dogs": 3, "cat": 0}]
+        video = generate(pipe, list(self.PROMPTS), preset=Given(found=(3,)), counts=wishes, **call)
+        assert [t.count for t in video.reports[1].targets] == [3, 0]
+        with pytest.raises(PromptError, match="2 prompts, but counts for 1"):
+            generate(pipe, list(self.PROMPTS), counts=wishes[:1], **call)
+
+
+def test_a_prompt_without_a_count_runs_plainly_and_says_so(pipe):
+    """Case 20."""
+    prompt = "cats playing on the grass"
+    call = arguments(prompt=prompt)
+    call.pop("prompt")
+    video = generate(pipe, prompt, **call)
+    assert torch.equal(video.frames, plain(pipe, prompt=prompt))
+    assert video.report.decision == "continued"
+    assert "names no count" in video.report.reason
+    with pytest.raises(PromptError, match="no count was found"):
+        generate(pipe, prompt, counts="required", **call)
+
+
+def test_embeddings_without_a_prompt_are_refused(pipe):
+    """Case 29."""
+    call = arguments()
+    call.pop("prompt")
+    with pytest.raises(PromptError, match="which token names which noun"):
+        generate(pipe, None, prompt_embeds=torch.zeros(1, 16, 32), **call)
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_exception_in_the_users_callback_passes_through(pipe, mode, error):
+    """Cases 31 and 32: the original exception, and everything restored."""
+    expected = plain(pipe)
+
+    def fail(pipeline, step, timestep, tensors):
+        if step == 2:
+            raise error("from the callback")
+        return tensors
+
+    with pytest.raises(error, match="from the callback"):
+        counted(pipe, (2, 3), mode=mode, callback_on_step_end=fail)
+    assert is_clean(pipe)
+    assert torch.equal(plain(pipe), expected)
+
+
+class Exhausted(Given):
+    def identify(self, capture):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_running_out_of_memory_names_the_knobs(pipe):
+    """Case 33."""
+    call = arguments()
+    prompt = call.pop("prompt")
+    with pytest.raises(OutOfMemoryError, match=r"peak of .* GiB .*fewer frames.*offload.*on_oom"):
+        generate(pipe, prompt, preset=Exhausted(), **call)
+    assert is_clean(pipe)
+
+
+def test_running_out_of_memory_may_fall_back_to_a_plain_run_on_request(pipe):
+    """Case 33."""
+    call = arguments()
+    prompt = call.pop("prompt")
+    with pytest.warns(UserWarning, match="out of memory"):
+        video = generate(pipe, prompt, preset=Exhausted(), on_oom="unguided", **call)
+    assert video.report.decision == "unguided"
+    assert torch.equal(video.frames, plain(pipe))
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_no_usable_layout_leaves_the_run_unguided_with_a_warning(pipe, mode):
+    """Case 40."""
+    with pytest.warns(UserWarning, match="no usable layout"):
+        video = counted(pipe, (None,), mode=mode)
+    assert video.report.decision == "unguided"
+    assert torch.equal(video.frames, plain(pipe))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_too_few_steps_to_look_are_refused_before_any_work(pipe, steps):
+    """Case 39."""
+    calls = []
+    handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+    try:
+        with pytest.raises(ScheduleError, match=r"noise level of 0\.90 or lower"):
+            counted(pipe, (2,), num_inference_steps=steps)
+    finally:
+        handle.remove()
+    assert not calls
+
+
+@pytest.mark.parametrize("steps", [6, 8, 30])
+def test_other_step_counts_are_followed_by_noise_level(pipe, steps):
+    """Case 39."""
+    video = counted(pipe, (2,), num_inference_steps=steps)
+    assert video.report.decision == "guided"
+    assert video.report.looks[0].noise <= 0.9
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True])
+def test_a_step_count_that_is_none_is_refused(pipe, steps):
+    with pytest.raises(ScheduleError, match="positive integer"):
+        counted(pipe, (2,), num_inference_steps=steps)
+
+
+def test_a_count_that_is_none_is_refused_before_any_work(pipe):
+    with pytest.raises(TargetError):
+        counted(pipe, (2,), counts={"cats": -1})
+
+
+def test_a_foreign_transformer_is_refused(pipe):
+    """Case 41."""
+
+    class Pipe:
+        transformer = torch.nn.Linear(1, 1)
+
+    with pytest.raises(UnsupportedModelError, match="no adapter for Linear"):
+        generate(Pipe(), "three cats")
+
+
+def test_options_that_mean_nothing_are_refused(pipe):
+    with pytest.raises(ValueError, match="mode must be"):
+        counted(pipe, (2,), mode="twice")
+    with pytest.raises(ValueError, match="rounds must be"):
+        counted(pipe, (2,), rounds=0)
+    with pytest.raises(ValueError, match="on_oom must be"):
+        counted(pipe, (2,), on_oom="pray")
+    with pytest.raises(ValueError, match="no preset"):
+        generate(pipe, "three cats", preset="magic")
+    with pytest.raises(ValueError, match="has no one-pass mode"):
+        generate(pipe, "three cats", preset="paper", mode="one-pass")
+
+
+def test_two_transformers_are_both_watched():
+    """Wan 2.2 A14B: the second transformer takes over below the boundary."""
+    pipe = tiny_wan(two_transformers=True, boundary_ratio=0.8)
+    expected = pipe(**arguments()).frames
+    right = counted(pipe, (3,))
+    assert torch.equal(right.frames, expected)
+    guided = counted(pipe, (2,))
+    assert guided.report.total.forwards == 2 * STEPS
+    assert len(guided.report.strengths) == STEPS - LOOK - 1
+
+
+def test_unipc_runs_too():
+    pipe = tiny_wan(scheduler="unipc")
+    expected = pipe(**arguments()).frames
+    assert torch.equal(counted(pipe, (3,), mode="restart").frames, expected)
+    assert counted(pipe, (2, 3), mode="restart").report.decision == "guided"
+
+
+def test_a_look_that_never_comes_is_an_error(pipe, monkeypatch):
+    """Case 38: a cache that skips the layers to be looked at."""
+    from numina.capture import Recorder
+
+    monkeypatch.setattr(Recorder, "_records", lambda self, moment: False)
+    with pytest.raises(CaptureMissedError, match="disable_cache"):
+        counted(pipe, (2,), mode="restart")
+    assert is_clean(pipe)
+
+
+def test_the_interrupted_run_is_handed_back(pipe):
+    """Case 32: the user interrupts through the pipeline's own switch."""
+
+    def interrupt(pipeline, step, timestep, tensors):
+        pipeline._interrupt = True
+        return tensors
+
+    expected = plain(pipe, callback_on_step_end=interrupt)
+    video = counted(pipe, (2,), callback_on_step_end=interrupt)
+    assert torch.equal(video.frames, expected)
+
+
+def test_progress_bars_name_the_pass_and_keep_the_users_settings(capsys):
+    pipe = tiny_wan()
+    pipe.set_progress_bar_config(ascii=True)
+    counted(pipe, (2, 3), mode="restart")
+    shown = capsys.readouterr().err
+    assert "identify" in shown
+    assert "guide" in shown
+    assert pipe._progress_bar_config == {"ascii": True}
+
+
+def test_every_error_is_ours():
+    for error in (PromptError, TargetError, ScheduleError, UnsupportedModelError, OutOfMemoryError):
+        assert issubclass(error, NuminaError)
+
+
+def test_nothing_warns_on_a_normal_run(pipe):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        counted(pipe, (2,))
