@@ -1,0 +1,39 @@
+# The verbs of daily work. Each sets up .venv by itself: once, and again when requirements change.
+#   PYTHON=python3.12                  the interpreter to make .venv with
+#   TORCH_PIP_ARGS='--index-url ...'   which build of torch to install where there is none
+
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint bench
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(READY) ## Generate counted videos with the built-in model, into demo/
+	.venv/bin/numina demo --out demo --force
+
+test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 10 minutes)
+	$(PY) -m pytest -m "not gpu and not exhaustive"
+
+test-all: $(READY) ## Run everything: the large sweeps too, and the GPU tests where there is a GPU
+	$(PY) -m pytest
+
+lint: $(READY) ## Check style, formatting and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(READY) ## Run the benchmarks (BENCH_ARGS: further arguments for pytest)
+	$(PY) -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(BENCH_ARGS)
+
+# Nothing here may ask a server for weights. Idle OpenMP threads sleep instead of spinning: on a
+# busy machine spinning threads keep the working ones from their cores.
+demo test test-all bench: export HF_HUB_OFFLINE = 1
+demo test test-all bench: export OMP_WAIT_POLICY = PASSIVE
+demo test test-all bench: export KMP_BLOCKTIME = 0
+
+$(READY): pyproject.toml setup.py constraints.txt .ci/setup
+	@PYTHON='$(PYTHON)' TORCH_PIP_ARGS='$(TORCH_PIP_ARGS)' .ci/setup
+	@touch $@

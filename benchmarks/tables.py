@@ -1,0 +1,146 @@
+"""Writes the tables of the README from result files: ``python benchmarks/tables.py [--check]``.
+
+Whatever stands between ``<!-- table:NAME -->`` and ``<!-- /table -->`` is replaced by the table of
+``benchmarks/results/cpu/NAME/summary.json``, where NAME begins with ``sprites-``. A kind may follow
+the name: ``<!-- table:NAME methods -->`` (the default) or ``<!-- table:NAME counts -->``.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path("benchmarks/results/cpu")
+MARKED = re.compile(
+    r"(?P<head><!-- table:(?P<name>sprites-[\w.-]+)(?: (?P<kind>[\w-]+))? -->\n)"
+    r"(?P<body>.*?)(?P<tail><!-- /table -->)",
+    re.DOTALL,
+)
+OPENED = re.compile(r"<!-- table:sprites-")
+
+TITLES = {
+    "plain": "plain",
+    "paper": "paper, published settings",
+    "paper-scaled": "paper, settings scaled to the grid",
+    "robust": "**robust, restart**",
+    "robust-2": "robust, restart, two rounds",
+    "robust-attention": "robust, restart, attention alone",
+    "one-pass": "**robust, one pass**",
+    "one-pass-attention": "robust, one pass, attention alone",
+    "oracle": "control: true layout of the plain clip",
+    "misplaced": "control: that layout in wrong places",
+    "seed-search-5": "best of five seeds, by the exact counter",
+}
+
+
+def methods_table(summary: dict[str, Any]) -> list[str]:
+    """Every method's figures, with its paired gain over the plain run."""
+    rows = [
+        ("", "CountAcc (95 %)", "gain (95 %)", "additions / removals reached", "TC", "forwards"),
+        ("---",) * 6,
+    ]
+    for name, figures in summary["methods"].items():
+        paired = summary["paired"].get(f"{name}-plain")
+        reached = (figures["additions_reached"], figures["removals_reached"])
+        rows.append(
+            (
+                TITLES.get(name, name),
+                f"{_share(figures['count_acc'])} ({_interval(figures['ci95'])})",
+                f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})" if paired else "",
+                " / ".join(map(_share, reached)) if paired else "",
+                _share(figures["temporal_consistency"]),
+                f"{figures['forwards']:.2f} ×",
+            )
+        )
+    return [_line(row) for row in rows]
+
+
+def counts_table(summary: dict[str, Any]) -> list[str]:
+    """Every method's accuracy by the count asked for."""
+    methods = summary["methods"]
+    counts = sorted({int(count) for each in methods.values() for count in each["by_count"]})
+    rows: list[Sequence[str]] = [("", *map(str, counts)), ("---",) * (len(counts) + 1)]
+    for name, figures in methods.items():
+        shares = (_share(figures["by_count"].get(str(count))) for count in counts)
+        rows.append((TITLES.get(name, name), *shares))
+    return [_line(row) for row in rows]
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "methods": methods_table,
+    "counts": counts_table,
+}
+
+
+def filled(text: str, root: Path = ROOT) -> str:
+    """``text`` with every marked table made anew.
+
+    Raises:
+        ValueError: If a marker is not closed or names no kind of table.
+        OSError: If there is no result file of the name.
+    """
+    if len(OPENED.findall(text)) != len(MARKED.findall(text)):
+        raise ValueError("a marker <!-- table:... --> is malformed, or has no <!-- /table -->")
+    return MARKED.sub(lambda match: _filled(match, root), text)
+
+
+def _filled(match: re.Match[str], root: Path) -> str:
+    name, kind = match["name"], match["kind"] or "methods"
+    if OPENED.search(match["body"]):
+        raise ValueError(f"the table {name} has no <!-- /table -->")
+    if kind not in KINDS:
+        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
+    path = RESULTS / name / "summary.json"
+    summary = json.loads((root / path).read_text(encoding="utf-8"))
+    lines = [*KINDS[kind](summary), "", _source(path, summary), ""]
+    return match["head"] + "\n".join(lines) + match["tail"]
+
+
+def _source(path: Path, summary: dict[str, Any]) -> str:
+    manifest = summary["manifest"]
+    commits = [
+        code["commit"][:8] + ("+" if code["dirty"] else "") for code in manifest["code"] if code
+    ]
+    told = [
+        f"{summary['prompts']} prompts from seed {manifest['seed']}",
+        f"torch {manifest['versions']['torch']}",
+        f"diffusers {manifest['versions']['diffusers']}",
+        *([f"commit {', '.join(commits)}"] if commits else []),
+    ]
+    return f"<sub>From [`{path.as_posix()}`]({path.as_posix()}): {'; '.join(told)}.</sub>"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _share(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}"
+
+
+def _interval(bounds: Sequence[float], sign: str = "") -> str:
+    return f"{_share(bounds[0], sign)} to {_share(bounds[1], sign)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the README, or with ``--check`` say whether it is up to date."""
+    parser = argparse.ArgumentParser(description="Writes the README's tables from result files.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if outdated")
+    options = parser.parse_args(arguments)
+    readme = ROOT / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    after = filled(before)
+    if options.check and before != after:
+        print("README.md: run python benchmarks/tables.py", file=sys.stderr)
+        return 1
+    if before != after:
+        readme.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""numina: text-to-video diffusion that counts. Public names are imported when first used.
+
+``import numina`` itself loads neither torch nor diffusers, so a command line or a service that
+may not generate anything starts at once.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numina.counts import CountTarget, parse_counts, targets_from_counts
+    from numina.errors import (
+        AlreadyGuidedError,
+        CaptureMissedError,
+        ConcurrentGuidanceError,
+        FormatError,
+        LayoutError,
+        NuminaError,
+        OutOfMemoryError,
+        OutputError,
+        PromptError,
+        ScheduleError,
+        TargetError,
+        UnsupportedModelError,
+        UnsupportedParallelismError,
+    )
+    from numina.integrations import attached
+    from numina.layout import Layout, LayoutEdit
+    from numina.pipeline import CountedVideo, generate
+    from numina.record import CountReport
+    from numina.video import VideoGrid
+
+try:
+    __version__ = version("numina-attention")
+except PackageNotFoundError:
+    # A source tree on the path that was never installed.
+    __version__ = "0+unknown"
+
+__all__ = [
+    "AlreadyGuidedError",
+    "CaptureMissedError",
+    "ConcurrentGuidanceError",
+    "CountReport",
+    "CountTarget",
+    "CountedVideo",
+    "FormatError",
+    "Layout",
+    "LayoutEdit",
+    "LayoutError",
+    "NuminaError",
+    "OutOfMemoryError",
+    "OutputError",
+    "PromptError",
+    "ScheduleError",
+    "TargetError",
+    "UnsupportedModelError",
+    "UnsupportedParallelismError",
+    "VideoGrid",
+    "__version__",
+    "attached",
+    "generate",
+    "parse_counts",
+    "targets_from_counts",
+]
+
+# Where each public name lives; every other one is an error class.
+_HOMES = {
+    "CountReport": "numina.record",
+    "CountTarget": "numina.counts",
+    "CountedVideo": "numina.pipeline",
+    "Layout": "numina.layout",
+    "LayoutEdit": "numina.layout",
+    "VideoGrid": "numina.video",
+    "attached": "numina.integrations",
+    "generate": "numina.pipeline",
+    "parse_counts": "numina.counts",
+    "targets_from_counts": "numina.counts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'numina' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "numina.errors")), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
