@@ -70,7 +70,8 @@ class Looker:
         if self.method.is_right(sighting.layout, counts):
             edit = LayoutEdit(sighting.layout, sighting.layout)
         else:
-            edit = self.method.refine(sighting, counts)
+            names = [target.phrase for target in self.request.rows[row].targets]
+            edit = self.method.refine(sighting, counts, names)
             self._corrected.add(row)
         self.looks[row].append(
             Look(

@@ -59,7 +59,11 @@ class Method(Protocol):
 
     def is_right(self, layout: Layout, counts: Sequence[int]) -> bool: ...
 
-    def refine(self, sighting: Sighting, counts: Sequence[int]) -> LayoutEdit: ...
+    def refine(
+        self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
+    ) -> LayoutEdit:
+        """Edit the layout until it holds the counts; ``names`` of the nouns serve messages."""
+        ...
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> Plan:
         """The guidance that enforces the edits; rows of the batch without one stay free."""

@@ -67,7 +67,9 @@ class Paper:
             bool((layout.count_per_frame(noun) == count).all()) for noun, count in enumerate(counts)
         )
 
-    def refine(self, sighting: Sighting, counts: Sequence[int]) -> LayoutEdit:
+    def refine(
+        self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
+    ) -> LayoutEdit:
         placement = self.placement
         if self.instance_patches is not None:
             placement = replace(placement, radius=round((self.instance_patches / np.pi) ** 0.5))

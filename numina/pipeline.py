@@ -208,9 +208,10 @@ def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tup
         return "continued", "the layout already held every count asked for"
     if not outcome.guided:
         return "unguided", "the count was found wrong, but too late to guide"
+    seen = edits[0].before
     wrong = [
-        f"{edits[0].before.count(noun)} {target.phrase} instead of {target.count}"
+        f"{seen.count(noun)} instead of {target.count} for {target.phrase!r}"
         for noun, target in enumerate(targets)
-        if edits[0].before.count(noun) != target.count
+        if seen.count(noun) != target.count
     ]
-    return "guided", "the model was about to draw " + ", ".join(wrong)
+    return "guided", "the layout held " + " and ".join(wrong or ["other counts in some frames"])

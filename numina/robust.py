@@ -71,9 +71,13 @@ class Robust:
     def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
         return all(layout.count(noun) == count for noun, count in enumerate(counts))
 
-    def refine(self, sighting: Sighting, counts: Sequence[int]) -> LayoutEdit:
+    def refine(
+        self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
+    ) -> LayoutEdit:
         found = sighting.layout if sighting.tracks is None else sighting.tracks
-        return refine_layout(found, counts, self.placement)
+        # Focus is in deviations around its mean; weights must not be negative.
+        attended = sighting.focus - sighting.focus.min()
+        return refine_layout(found, counts, self.placement, focus=attended, names=names)
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> RobustPlan:
         return RobustPlan(edits, num_nouns, self.targets)
