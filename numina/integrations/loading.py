@@ -65,7 +65,7 @@ def load_pipeline(
     chosen = {"default": getattr(torch, dtype), "vae": torch.float32}
     try:
         pipe = pipeline_class.from_pretrained(
-            model, revision=commit, torch_dtype=chosen, use_safetensors=True
+            model, revision=commit, dtype=chosen, use_safetensors=True
         )
     except (OSError, ValueError, KeyError) as error:
         raise FormatError(f"{model} cannot be loaded: {_first_line(error)}") from error
@@ -79,7 +79,7 @@ def load_pipeline(
 
 def _index(model: str, revision: str | None) -> tuple[dict[str, Any], str | None]:
     """The model's index, and its commit where it comes from the hub."""
-    if Path(model).is_dir():
+    if model and Path(model).is_dir():
         if revision is not None:
             raise FormatError(f"a revision belongs to a hub model, but {model} is a folder")
         path, commit = Path(model) / _INDEX, None
@@ -87,7 +87,7 @@ def _index(model: str, revision: str | None) -> tuple[dict[str, Any], str | None
         path = _from_hub(model, revision)
         commit = path.parent.name
     else:
-        raise FormatError(f"{model} is neither a folder nor a hub name such as 'owner/name'")
+        raise FormatError(f"{model!r} is neither a folder nor a hub name such as 'owner/name'")
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,0 +1,106 @@
+"""Options that several commands share, and how their texts become values."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder for the files.", file_okay=False, show_default=False)
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
+
+
+class Mode(StrEnum):
+    """How a wrong count is put right."""
+
+    ONE_PASS = "one-pass"
+    RESTART = "restart"
+
+
+class Preset(StrEnum):
+    """Whose settings are used."""
+
+    ROBUST = "robust"
+    PAPER = "paper"
+
+
+class Policy(StrEnum):
+    """What an article counts as."""
+
+    EXPLICIT = "explicit"
+    SUBJECTS = "subjects"
+    ALL = "all"
+
+
+class OnOom(StrEnum):
+    """What happens where guidance runs out of memory."""
+
+    RAISE = "raise"
+    UNGUIDED = "unguided"
+
+
+_EXAMPLE = """a JSON object such as '{"cats": 3}'"""
+
+ModeOption = Annotated[
+    Mode | None,
+    typer.Option("--mode", help="Mend the run at hand, or run again. Default: the preset's own."),
+]
+PresetOption = Annotated[Preset, typer.Option("--preset", help="Settings of the method.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Guided runs of mode restart.")]
+
+
+def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:
+    """The value of ``--counts``: "auto", "required", or a JSON object of counts.
+
+    Raises:
+        TargetError: If the JSON is damaged, names a noun twice, or a count is no whole number of
+            0 or more.
+    """
+    from numina.errors import TargetError
+
+    word = text.strip()
+    if word == "auto" or word == "required":
+        return word  # type: ignore[return-value]
+    try:
+        counts = json.loads(
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refused,
+            parse_float=_refused,
+        )
+    except RecursionError:
+        raise TargetError(
+            "--counts must be one flat JSON object, got a deeply nested one"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise TargetError(
+            f'--counts must be "auto", "required" or {_EXAMPLE}, got {text!r} '
+            f"({error.msg} at {error.pos})"
+        ) from None
+    except ValueError as error:
+        raise TargetError(f"--counts: {error}") from None
+    if not isinstance(counts, dict) or not counts:
+        raise TargetError(f"--counts must be {_EXAMPLE}, got {text!r}")
+    for noun, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise TargetError(
+                f"--counts: {noun!r} must have a whole number of 0 or more, got {count!r}"
+            )
+    return counts
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts: dict[str, Any] = {}
+    for noun, count in pairs:
+        if noun in counts:
+            raise ValueError(f"{noun!r} is named twice")
+        counts[noun] = count
+    return counts
+
+
+def _refused(number: str) -> int:
+    raise ValueError(f"a count must be a whole number of 0 or more, got {number}")
