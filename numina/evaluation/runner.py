@@ -1,0 +1,229 @@
+"""Run methods over the cases of a suite: resumable, in one process or several, never twice."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from numina.errors import NuminaError
+from numina.evaluation.clip import Clip, Evaluated, Plain, Task
+from numina.evaluation.failure import EvaluationError
+from numina.evaluation.metrics import count_accuracy
+from numina.evaluation.progress import Progress
+from numina.evaluation.provenance import commit, versions
+from numina.evaluation.results import (
+    FAILURES,
+    RESULTS,
+    SUMMARY,
+    ResultFile,
+    Row,
+    dump_json,
+    settle_manifest,
+    write_line,
+)
+from numina.evaluation.suites import Suite
+from numina.evaluation.summary import PLAIN, summarise
+from numina.evaluation.workers import in_processes
+from numina.output import claim_folder
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that a method could not make: an error, never a count of zero."""
+
+    seed: int
+    method: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case and the rows of it that are there already, by method."""
+
+    index: int
+    done: Mapping[str, Row]
+
+
+def evaluate(
+    methods: Mapping[str, Evaluated],
+    suite: Suite,
+    cases: int,
+    out: Path | str,
+    workers: int = 1,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Run methods over the first cases of a suite and summarise them.
+
+    Every result is on the disk as soon as it is there. Called again with the same folder, the
+    run goes on where it was killed; more cases and further methods may be asked for. The plain
+    run is always among the methods, for the other figures are relative to it. Each process
+    computes with a single thread, so that results do not depend on how many there are.
+
+    Args:
+        methods: By the name to report them under; their ``repr`` must hold all their settings.
+        suite: The suite.
+        cases: How many of its cases.
+        out: Folder of the results and the summary.
+        workers: Processes. With more than one, suite and methods must be picklable, and a script
+            that calls this needs its ``if __name__ == "__main__"``.
+        say: Takes a line of progress after every case.
+
+    Returns:
+        The summary, as written to ``summary.json``.
+
+    Raises:
+        FormatError: If the folder holds results of other settings, or damaged ones.
+        EvaluationError: If a method failed on a case; the other cases were run all the same.
+    """
+    if cases < 1 or workers < 1:
+        raise ValueError(f"cases and workers must be at least 1, got {cases} and {workers}")
+    if not isinstance(methods.get(PLAIN, Plain()), Plain):
+        raise ValueError(f"the name {PLAIN!r} belongs to the plain run")
+    methods = {PLAIN: Plain(), **methods}
+    out = Path(out)
+    basis = {**suite.describe(), "threads": 1, "versions": versions()}
+    settings = {name: repr(method) for name, method in methods.items()}
+    manifest = settle_manifest(out, basis, settings, commit())
+    seeds = [suite.case(index).seed for index in range(cases)]
+    with ResultFile(out / RESULTS) as results:
+        failures = _fill(results, methods, suite, seeds, out / FAILURES, workers, say)
+    if failures:
+        raise EvaluationError(
+            f"{len(failures)} results could not be made, see {out / FAILURES}; first: seed "
+            f"{failures[0].seed} under {failures[0].method}: {failures[0].error}"
+        )
+    summary = {
+        "prompts": cases,
+        **summarise(results.rows.values(), list(methods), seeds),
+        "manifest": {**manifest, "methods": settings},
+    }
+    claim_folder(out, {SUMMARY}, force=True).write(SUMMARY, dump_json(summary))
+    return summary
+
+
+def _fill(
+    results: ResultFile,
+    methods: Mapping[str, Evaluated],
+    suite: Suite,
+    seeds: Sequence[int],
+    failure_path: Path,
+    workers: int,
+    say: Callable[[str], None],
+) -> list[Failure]:
+    """Make the rows that are missing; what failed is returned and logged, and tried next time."""
+    jobs = []
+    for index, seed in enumerate(seeds):
+        known = {name: results.rows.get((seed, name)) for name in methods}
+        jobs.append(Job(index, {name: row for name, row in known.items() if row is not None}))
+    open_jobs = [job for job in jobs if len(job.done) < len(methods)]
+    progress = Progress(list(methods), len(jobs), done=len(jobs) - len(open_jobs))
+    for job in jobs:
+        for row in job.done.values():
+            progress.note(row.method, count_accuracy(row.observation()))
+    failures = []
+    for item in _items(open_jobs, methods, suite, workers):
+        match item:
+            case Row():
+                results.append(item)
+                progress.note(item.method, count_accuracy(item.observation()))
+            case Failure():
+                failures.append(item)
+                with failure_path.open("ab") as log:
+                    write_line(log, asdict(item))
+                say(f"seed {item.seed} under {item.method} failed: {item.error}")
+            case None:
+                say(progress.line())
+    return failures
+
+
+def run_job(
+    job: Job, pipe: Any, methods: Mapping[str, Evaluated], suite: Suite
+) -> Iterator[Row | Failure]:
+    """Generate one case under every method that has no row of it yet."""
+    case = suite.case(job.index)
+    plain: Clip | None = None
+    for name, method in methods.items():
+        if name in job.done:
+            continue
+        try:
+            if plain is None and (name == PLAIN or method.needs_plain):
+                plain = methods[PLAIN].generate(Task(pipe, suite, case))
+                _require_same(plain, job.done.get(PLAIN), suite, job.index)
+            task = Task(pipe, suite, case, plain)
+            clip = plain if name == PLAIN else method.generate(task)
+            assert clip is not None, "the plain clip was made above"
+            counts = suite.count(clip.frames, case)
+        except NuminaError as error:
+            yield Failure(case.seed, name, f"{type(error).__name__}: {error}")
+            continue
+        yield Row(
+            seed=case.seed,
+            method=name,
+            prompt=case.prompt,
+            nouns=case.nouns,
+            targets=case.targets,
+            counts=tuple(tuple(int(n) for n in noun) for noun in counts),
+            forwards=clip.forwards,
+            seconds=round(clip.seconds, 3),
+            decision=clip.decision,
+            seen=clip.seen,
+        )
+
+
+def _items(
+    jobs: Sequence[Job], methods: Mapping[str, Evaluated], suite: Suite, workers: int
+) -> Iterator[Row | Failure | None]:
+    """Rows and failures as they come, and None after every case."""
+    if not jobs:
+        return
+    if workers > 1:
+        yield from in_processes(_Work(methods, suite), jobs, min(workers, len(jobs)))
+        return
+    with _one_thread():
+        work = _Work(methods, suite)
+        work.prepare()
+        for job in jobs:
+            yield from work.run(job)
+            yield None
+
+
+class _Work:
+    """What a process does: load once, then run one job after the other."""
+
+    def __init__(self, methods: Mapping[str, Evaluated], suite: Suite) -> None:
+        self._methods = dict(methods)
+        self._suite = suite
+        self._pipe: Any = None
+
+    def prepare(self) -> None:
+        torch.set_num_threads(1)
+        self._pipe = self._suite.load()
+
+    def run(self, job: Job) -> Iterator[Row | Failure]:
+        return run_job(job, self._pipe, self._methods, self._suite)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _require_same(plain: Clip, row: Row | None, suite: Suite, index: int) -> None:
+    """A plain clip that is made again for its masks must be the one that was counted."""
+    if row is None:
+        return
+    counts = suite.count(plain.frames, suite.case(index))
+    if not np.array_equal(counts, row.observation().counts):
+        raise EvaluationError(
+            f"the plain clip of seed {row.seed} differs from the one counted before; results of "
+            "two machines do not mix, choose another --out"
+        )

@@ -1,0 +1,126 @@
+"""The summary of an evaluation: every method's figures, and paired gains with their intervals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numina.evaluation.failure import EvaluationError
+from numina.evaluation.metrics import (
+    Observation,
+    absolute_error,
+    accuracy_by_count,
+    bootstrap_interval,
+    count_accuracy,
+    reached,
+    temporal_consistency,
+)
+from numina.evaluation.results import Row
+
+PLAIN = "plain"
+# Beside the gain over the plain run: who is compared with whom, where both were run.
+CHALLENGERS = ("robust", "robust-2", "one-pass", "oracle")
+RIVALS = ("paper", "paper-scaled", "misplaced", "seed-search-5")
+
+
+def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """Figures of every method over the same prompts.
+
+    Args:
+        rows: Results; those of other methods and seeds are left aside.
+        methods: The methods to report, ``"plain"`` among them.
+        seeds: The cases to report.
+
+    Returns:
+        ``{"methods": {name: figures}, "paired": {"a-b": gain}}``.
+
+    Raises:
+        EvaluationError: If a single result is missing: an average over what happens to be there
+            is not reported.
+    """
+    found = {(row.seed, row.method): row for row in rows}
+    wanted = [(seed, method) for method in methods for seed in seeds]
+    missing = [
+        f"seed {seed} under {method}" for seed, method in wanted if (seed, method) not in found
+    ]
+    if PLAIN not in methods or not seeds:
+        raise EvaluationError("a summary needs a prompt at least, and the plain run of each")
+    if missing:
+        raise EvaluationError(
+            f"{len(missing)} of {len(wanted)} results are missing, e.g. {', '.join(missing[:5])}; "
+            "run the evaluation again to make them"
+        )
+    table = {method: [found[seed, method] for seed in seeds] for method in methods}
+    clips = {method: [row.observation() for row in table[method]] for method in methods}
+    accuracy = {
+        method: np.array([count_accuracy(seen) for seen in clips[method]]) for method in methods
+    }
+    plain_forwards = _mean(row.forwards for row in table[PLAIN])
+    return {
+        "methods": {
+            method: {
+                **_figures(clips[method], clips[PLAIN], accuracy[method]),
+                "forwards": _mean(row.forwards for row in table[method]) / plain_forwards,
+                "forwards_per_prompt": _mean(row.forwards for row in table[method]),
+                "seconds_per_prompt": _mean(row.seconds for row in table[method]),
+                "decisions": _tally(row.decision for row in table[method]),
+                "identified": _identified(table[method], clips[PLAIN]),
+            }
+            for method in methods
+        },
+        "paired": _paired(accuracy),
+    }
+
+
+def _figures(
+    clips: Sequence[Observation], plain: Sequence[Observation], accuracy: NDArray[np.float64]
+) -> dict[str, Any]:
+    return {
+        "count_acc": float(accuracy.mean()),
+        "temporal_consistency": _mean(temporal_consistency(seen) for seen in clips),
+        "ci95": list(bootstrap_interval(accuracy)),
+        "n": len(clips),
+        "mean_absolute_error": _mean(absolute_error(seen) for seen in clips),
+        "by_count": {str(target): share for target, share in accuracy_by_count(clips).items()},
+        "removals_reached": reached(plain, clips, "removals"),
+        "additions_reached": reached(plain, clips, "additions"),
+    }
+
+
+def _paired(accuracy: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    pairs = [(method, PLAIN) for method in accuracy if method != PLAIN]
+    pairs += [
+        (better, rival)
+        for better in CHALLENGERS
+        for rival in RIVALS
+        if better in accuracy and rival in accuracy
+    ]
+    return {
+        f"{one}-{other}": {
+            "gain": float((accuracy[one] - accuracy[other]).mean()),
+            "ci95": list(bootstrap_interval(accuracy[one] - accuracy[other])),
+        }
+        for one, other in pairs
+    }
+
+
+def _identified(rows: Sequence[Row], plain: Sequence[Observation]) -> float | None:
+    """Share of the nouns whose number at the first look is the plain clip's median count."""
+    hits = [
+        (np.array(row.seen[0]) == clip.medians).mean()
+        for row, clip in zip(rows, plain, strict=True)
+        if row.seen
+    ]
+    return float(np.mean(hits)) if hits else None
+
+
+def _tally(decisions: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for decision in decisions:
+        counts[decision] = counts.get(decision, 0) + 1
+    return counts
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

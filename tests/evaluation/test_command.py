@@ -1,0 +1,87 @@
+"""``numina evaluate``: its options reach the runner, and its table shows the figures."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from numina import evaluation
+from numina.commands.evaluate import evaluate, table
+from numina.evaluation import SpritesSuite
+
+SUMMARY = {
+    "methods": {
+        "plain": {
+            "count_acc": 0.4,
+            "ci95": [0.3, 0.5],
+            "temporal_consistency": 0.75,
+            "additions_reached": 0.0,
+            "removals_reached": None,
+            "forwards": 1.0,
+        },
+        "one-pass": {
+            "count_acc": 1.0,
+            "ci95": [0.9, 1.0],
+            "temporal_consistency": 1.0,
+            "additions_reached": 0.8,
+            "removals_reached": 1.0,
+            "forwards": 1.6625,
+        },
+    }
+}
+
+
+@pytest.fixture
+def ordered(monkeypatch):
+    """What the command hands to the runner."""
+    seen = []
+
+    def run(*arguments):
+        seen.append(arguments)
+        return SUMMARY
+
+    monkeypatch.setattr(evaluation, "evaluate", run)
+    return seen
+
+
+def call(*arguments):
+    app = typer.Typer()
+    app.command()(evaluate)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_options_reach_the_runner(ordered, tmp_path):
+    out = tmp_path / "out"
+    result = call(
+        *("--methods", "plain, one-pass", "--prompts", "12", "--seed", "500", "--workers", "3"),
+        *("--model", str(tmp_path), "--steps", "7", "--out", str(out)),
+    )
+    assert result.exit_code == 0, result.output
+    methods, suite, prompts, folder, workers, _ = ordered[0]
+    assert list(methods) == ["plain", "one-pass"]
+    assert suite == SpritesSuite(500, tmp_path, (("num_inference_steps", 7),))
+    assert (prompts, folder, workers) == (12, out, 3)
+    assert str(out / "summary.json") in result.output
+
+
+def test_without_options_figures_are_those_to_report(ordered, tmp_path):
+    assert call("--out", str(tmp_path)).exit_code == 0
+    methods, suite, prompts, _, workers, _ = ordered[0]
+    assert list(methods) == ["plain", "paper", "robust", "one-pass", "oracle", "misplaced"]
+    assert suite == SpritesSuite(100_000)
+    assert prompts == 200
+    assert workers >= 1
+
+
+def test_unknown_methods_are_refused_with_a_list(ordered, tmp_path):
+    result = call("--out", str(tmp_path), "--methods", "plain,magic")
+    assert result.exit_code == 2
+    assert "no method 'magic'" in " ".join(result.output.split())
+    assert ordered == []
+
+
+def test_the_table_shows_the_figures_in_columns():
+    assert table(SUMMARY) == [
+        "          CountAcc      95 %        TC     added   removed  forwards",
+        "plain         0.40 0.30-0.50      0.75      0.00         -    1.00 x",
+        "one-pass      1.00 0.90-1.00      1.00      0.80      1.00    1.66 x",
+    ]

@@ -1,0 +1,97 @@
+"""The README's tables come from result files and from nowhere else."""
+
+import json
+
+import pytest
+
+from benchmarks.tables import RESULTS, filled
+
+NAME = "sprites-2026-04-09"
+SUMMARY = {
+    "prompts": 200,
+    "methods": {
+        "plain": {
+            "count_acc": 0.4234,
+            "ci95": [0.36, 0.49],
+            "temporal_consistency": 0.71,
+            "forwards": 1.0,
+            "additions_reached": 0.0,
+            "removals_reached": 0.0,
+            "by_count": {"1": 0.9, "2": 0.5},
+        },
+        "one-pass": {
+            "count_acc": 0.871,
+            "ci95": [0.82, 0.92],
+            "temporal_consistency": 0.93,
+            "forwards": 1.0,
+            "additions_reached": 0.85,
+            "removals_reached": None,
+            "by_count": {"1": 1.0, "10": 0.25},
+        },
+    },
+    "paired": {"one-pass-plain": {"gain": 0.4476, "ci95": [0.37, 0.53]}},
+    "manifest": {
+        "seed": 100000,
+        "code": [None, {"commit": "0123456789abcdef", "dirty": True}],
+        "versions": {"torch": "2.13.0", "diffusers": "0.42.1"},
+    },
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / RESULTS / NAME
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(SUMMARY))
+    return tmp_path
+
+
+def marked(body="", kind="", name=NAME):
+    return f"# Title\n\n<!-- table:{name}{kind} -->\n{body}<!-- /table -->\n\nAfter.\n"
+
+
+def test_a_table_holds_the_figures_of_its_file(root):
+    lines = filled(marked("old\n"), root).splitlines()
+    assert lines[:3] == ["# Title", "", f"<!-- table:{NAME} -->"]
+    assert lines[5] == "| plain | 0.423 (0.360 to 0.490) |  |  | 0.710 | 1.00 × |"
+    assert lines[6] == (
+        "| **robust, one pass** | 0.871 (0.820 to 0.920) | +0.448 (+0.370 to +0.530) | 0.850 / – "
+        "| 0.930 | 1.00 × |"
+    )
+    path = f"benchmarks/results/cpu/{NAME}/summary.json"
+    assert lines[8] == (
+        f"<sub>From [`{path}`]({path}): 200 prompts from seed 100000; torch 2.13.0; "
+        "diffusers 0.42.1; commit 01234567+.</sub>"
+    )
+    assert lines[9:] == ["<!-- /table -->", "", "After."]
+    assert "old" not in lines
+
+
+def test_counts_stand_in_the_order_of_numbers(root):
+    lines = filled(marked(kind=" counts"), root).splitlines()
+    assert lines[3] == "|  | 1 | 2 | 10 |"
+    assert lines[6] == "| **robust, one pass** | 1.000 | – | 0.250 |"
+
+
+def test_filling_twice_changes_nothing(root):
+    once = filled(marked() + marked(kind=" counts"), root)
+    assert filled(once, root) == once
+
+
+def test_other_text_and_markers_stay(root):
+    text = "a\n<!-- table:kernels -->\nx\n<!-- /table -->\n"
+    assert filled(text, root) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (marked(name="sprites-never"), FileNotFoundError, "sprites-never"),
+        (marked(kind=" pie"), ValueError, "no table 'pie'"),
+        (f"<!-- table:{NAME} -->\n", ValueError, "no <!-- /table -->"),
+        (f"<!-- table:{NAME} -->\n" + marked(), ValueError, "no <!-- /table -->"),
+    ],
+)
+def test_a_broken_marker_or_missing_file_is_an_error(root, text, error, message):
+    with pytest.raises(error, match=message):
+        filled(text, root)
