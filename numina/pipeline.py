@@ -17,7 +17,7 @@ from numina.one_pass import one_pass
 from numina.outcome import Outcome
 from numina.presets import method_named
 from numina.record import CountReport, Decision, TargetRecord
-from numina.request import CountRequest, Counts, Policy, resolve_request
+from numina.request import CountRequest, Counts, resolve_request
 from numina.restart import restart
 from numina.run import PipelineRun, denoisers
 
