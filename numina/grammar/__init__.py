@@ -1,0 +1,1 @@
+"""How numbers are said of nouns in English prompts: rules and word lists, no model."""
