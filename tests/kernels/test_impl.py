@@ -1,0 +1,62 @@
+import warnings
+
+import pytest
+import torch
+
+from numina_kernels import ImplementationError, biased_attention
+from numina_kernels import impl as impls
+from numina_kernels.impl import Impl, resolve
+from numina_kernels.testing import make_qkv
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """A machine on which neither the Triton nor the C++ implementation is installed."""
+    monkeypatch.setattr(impls, "is_installed", lambda impl: impl in (Impl.EAGER, Impl.REFERENCE))
+    impls._default.cache_clear()
+    yield
+    impls._default.cache_clear()
+
+
+def test_a_cpu_without_the_extension_runs_eager_in_silence(bare):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve(None, "cpu") is Impl.EAGER
+
+
+def test_a_gpu_without_triton_runs_eager_and_says_so_once(bare):
+    with pytest.warns(UserWarning, match="runs impl 'eager' on cuda.*install triton"):
+        assert resolve(None, "cuda") is Impl.EAGER
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve(None, "cuda") is Impl.EAGER
+
+
+def test_the_best_installed_implementation_is_the_default(monkeypatch):
+    monkeypatch.setattr(impls, "is_installed", lambda impl: True)
+    impls._default.cache_clear()
+    assert resolve(None, "cuda") is Impl.TRITON
+    assert resolve(None, "cpu") is Impl.CPU
+    impls._default.cache_clear()
+
+
+@pytest.mark.parametrize("absent", [Impl.TRITON, Impl.CPU])
+def test_an_absent_implementation_is_refused_with_advice(bare, absent):
+    query, key, value = make_qkv(1, 4, 4, 1, 8, dtype=torch.float32)
+    with pytest.raises(ImplementationError, match=f"'{absent.value}' is not installed: .*install"):
+        biased_attention(query, key, value, impl=absent)
+
+
+@pytest.mark.parametrize("queries", [4, 0])
+def test_an_unknown_implementation_is_refused_even_for_empty_input(queries):
+    query, key, value = make_qkv(1, queries, 4, 1, 8, dtype=torch.float32)
+    with pytest.raises(ImplementationError, match="unknown impl 'cuda'; expected one of triton"):
+        biased_attention(query, key, value, impl="cuda")
+
+
+def test_an_implementation_can_be_named_by_its_word():
+    query, key, value = make_qkv(1, 4, 4, 1, 8, dtype=torch.float32)
+    by_word, _ = biased_attention(query, key, value, impl="eager")
+    by_member, _ = biased_attention(query, key, value, impl=Impl.EAGER)
+
+    assert torch.equal(by_word, by_member)
