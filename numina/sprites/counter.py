@@ -1,4 +1,4 @@
-"""The exact counter of the sprites world: connected parts of each noun's colour, without any detector."""
+"""The exact counter of the sprites world: connected parts of each noun's colour."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from numina.sprites.world import SINGULARS
 # Smaller parts are crumbs: the smallest whole sprite, the star, covers about 140 pixels.
 AREA_FLOOR = 50
 
-# Brightness is left out: these two axes span the colours that shading and grey sceneries do not change.
-_CHROMA_AXES = np.array([[1, -1, 0], [1, 1, -2]], np.float32) / np.sqrt(np.array([[2], [6]], np.float32))
+# Brightness is left out: these two axes span the colours that shading and grey sceneries do not
+# change.
+_CHROMA_AXES = np.array([[1, -1, 0], [1, 1, -2]], np.float32) / np.sqrt(
+    np.array([[2], [6]], np.float32)
+)
 _PALETTE = np.array([(0, 0, 0), *MAIN_COLOURS.values()], np.float32) @ _CHROMA_AXES.T
 _EIGHT_CONNECTED = np.ones((3, 3), dtype=np.int64)
 
 
-def instance_masks(frames: NDArray[Any], area_floor: int = AREA_FLOOR) -> dict[str, NDArray[np.int32]]:
+def instance_masks(
+    frames: NDArray[Any], area_floor: int = AREA_FLOOR
+) -> dict[str, NDArray[np.int32]]:
     """Number the sprites of each category in each frame.
 
-    A pixel belongs to the category whose main colour is nearest in chroma, or to the scenery where grey is nearer; a
-    sprite is an 8-connected part of at least `area_floor` pixels.
+    A pixel belongs to the category whose main colour is nearest in chroma, or to the scenery where
+    grey is nearer; a sprite is an 8-connected part of at least `area_floor` pixels.
 
     Args:
         frames: ``[F, Y, X, 3]``, uint8, or floating point in 0..1.
@@ -47,7 +52,9 @@ def instance_masks(frames: NDArray[Any], area_floor: int = AREA_FLOOR) -> dict[s
     return masks
 
 
-def count_sprites(frames: NDArray[Any], area_floor: int = AREA_FLOOR) -> dict[str, NDArray[np.int64]]:
+def count_sprites(
+    frames: NDArray[Any], area_floor: int = AREA_FLOOR
+) -> dict[str, NDArray[np.int64]]:
     """Sprites of each category in each frame, ``[F]``; arguments as for `instance_masks`."""
     return {
         category: labels.max(axis=(1, 2)).astype(np.int64)
@@ -56,7 +63,7 @@ def count_sprites(frames: NDArray[Any], area_floor: int = AREA_FLOOR) -> dict[st
 
 
 def category_of(phrase: str) -> str:
-    """The category that a noun phrase names, whether singular or plural: "one blue ball" gives "blue balls"."""
+    """The category a phrase ends in, singular or plural: "one blue ball" gives "blue balls"."""
     words = phrase.lower().split()
     for category, singular in SINGULARS.items():
         for name in (category.split(), singular.split()):
@@ -65,7 +72,9 @@ def category_of(phrase: str) -> str:
     raise ValueError(f"phrase must end in one of {tuple(SINGULARS)}, got {phrase!r}")
 
 
-def count_phrase(frames: NDArray[Any], phrase: str, area_floor: int = AREA_FLOOR) -> NDArray[np.int64]:
+def count_phrase(
+    frames: NDArray[Any], phrase: str, area_floor: int = AREA_FLOOR
+) -> NDArray[np.int64]:
     """Sprites that a phrase such as "apples" or "blue balls" names, in each frame, ``[F]``."""
     return count_sprites(frames, area_floor)[category_of(phrase)]
 

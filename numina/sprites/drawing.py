@@ -1,4 +1,4 @@
-"""Sprites and sceneries of the sprites world as arrays: anti-aliased shapes, muted soft textures."""
+"""Sprites and sceneries as arrays: anti-aliased shapes, muted soft textures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _OVERSAMPLING = 8
 
 Array = NDArray[np.float32]
 
-# Main colours, far apart in the plane that brightness leaves (see counter.py), so that shading and soft edges keep the noun.
+# Main colours, far apart in the plane that brightness leaves (see counter.py), so that shading and
+# soft edges keep the noun.
 MAIN_COLOURS: dict[str, tuple[int, int, int]] = {
     "apples": (222, 44, 44),
     "stars": (250, 214, 50),
@@ -26,7 +27,8 @@ WHITE = (250, 250, 250)
 INK = (24, 24, 30)
 BROWN = (104, 84, 66)
 
-# Upper and lower colour of each scenery: low in chroma, so that no scenery comes near a noun's colour.
+# Upper and lower colour of each scenery: low in chroma, so that no scenery comes near a noun's
+# colour.
 SCENERY_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "night": ((22, 24, 40), (52, 56, 78)),
     "sea": ((104, 122, 130), (52, 72, 82)),
@@ -37,10 +39,14 @@ SCENERY_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = 
 
 @lru_cache(maxsize=64)
 def draw_sprite(category: str, direction: str) -> tuple[Array, Array]:
-    """Premultiplied colour ``[Y, X, 3]`` in 0..255 and cover ``[Y, X, 1]`` in 0..1; fish look where they drift."""
+    """Premultiplied colour ``[Y, X, 3]`` in 0..255 and cover ``[Y, X, 1]`` in 0..1.
+
+    Fish look where they drift.
+    """
     side = SPRITE_SIDE * _OVERSAMPLING
     axis = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
-    y, x = np.meshgrid(axis, axis, indexing="ij")
+    y: Array = np.repeat(axis[:, None], side, axis=1)
+    x: Array = y.T
     if category == "fish" and direction == "left":
         x = -x
     colour = np.zeros((side, side, 3), np.float32)
@@ -52,7 +58,9 @@ def draw_sprite(category: str, direction: str) -> tuple[Array, Array]:
     return colour.reshape(*shape, 3).mean(axis=(1, 3)), cover.reshape(*shape, 1).mean(axis=(1, 3))
 
 
-def _layers(category: str, x: Array, y: Array) -> list[tuple[NDArray[np.bool_], tuple[int, int, int]]]:
+def _layers(
+    category: str, x: Array, y: Array
+) -> list[tuple[NDArray[np.bool_], tuple[int, int, int]]]:
     """Masks and colours from back to front; ``x`` and ``y`` run over -1..1."""
     main = MAIN_COLOURS[category]
     dark, light = _shade(main, 0.78), _tint(main, 0.25)
@@ -69,8 +77,11 @@ def _layers(category: str, x: Array, y: Array) -> list[tuple[NDArray[np.bool_], 
         radius = np.hypot(x, y - 0.06)
         tip, notch = 1.04, 0.52
         # The straight edge from a tip (angle 0) to the neighbouring notch (angle pi / 5).
-        edge = tip * notch * np.sin(np.pi / 5) / (
-            notch * np.sin(np.pi / 5 - wedge) + tip * np.sin(wedge) + 1e-6
+        edge = (
+            tip
+            * notch
+            * np.sin(np.pi / 5)
+            / (notch * np.sin(np.pi / 5 - wedge) + tip * np.sin(wedge) + 1e-6)
         )
         body = radius < edge
         core = radius < 0.62 * edge
@@ -126,8 +137,10 @@ def draw_scenery(scenery: str, side: int, rng: np.random.Generator) -> Array:
 
 @lru_cache(maxsize=16)
 def _texture(scenery: str, side: int) -> Array:
-    """A texture that tiles, in grey levels around 0: long waves at sea, dunes, banks of fog, a faint night sky."""
+    """A texture that tiles, in grey levels around 0: long waves at sea, banks of fog."""
     sigmas = {"night": (10.0, 10.0), "sea": (3.0, 16.0), "sand": (5.0, 12.0), "fog": (12.0, 18.0)}
-    noise = np.random.default_rng(list(SCENERY_COLOURS).index(scenery)).standard_normal((side, side))
+    noise = np.random.default_rng(list(SCENERY_COLOURS).index(scenery)).standard_normal(
+        (side, side)
+    )
     field = ndimage.gaussian_filter(noise, sigmas[scenery], mode="wrap")
     return (field / field.std() * 5.0).astype(np.float32)

@@ -1,8 +1,8 @@
 """The sprites world: captioned clips of countable drifting sprites, exact by construction.
 
-A clip is five RGB frames of 128 by 128 pixels. Every noun has one main colour and one shape; all sprites of a clip drift
-together in the captioned direction, so that the gaps between them never change. Nothing here is learnt, and everything
-depends on the generator that is handed in.
+A clip is five RGB frames of 128 by 128 pixels. Every noun has one main colour and one shape; all
+sprites of a clip drift together in the captioned direction, so that the gaps between them never
+change. Nothing here is learnt, and everything depends on the generator that is handed in.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
-            raise ValueError(f"direction must be one of {tuple(DIRECTIONS)}, got {self.direction!r}")
+            raise ValueError(
+                f"direction must be one of {tuple(DIRECTIONS)}, got {self.direction!r}"
+            )
         if self.scenery not in SCENERIES:
             raise ValueError(f"scenery must be one of {tuple(SCENERIES)}, got {self.scenery!r}")
         for category, count in self.groups:
@@ -100,7 +102,7 @@ def caption_for(
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
-    """Draw a scene: the first noun's count is uniform in 1..8, the others fill what is left of eight."""
+    """Draw a scene: the first noun's count is uniform in 1..8, the others share the rest."""
     first = int(rng.integers(1, MAX_COUNT + 1))
     wanted = int(rng.choice(3, p=_GROUP_SHARES)) + 1
     number = min(wanted, 1 + MAX_TOTAL - first)
@@ -109,7 +111,9 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     for later in range(number - 1, 0, -1):
         room = MAX_TOTAL - sum(counts) - (later - 1)
         counts.append(int(rng.integers(1, room + 1)))
-    groups = tuple((CATEGORIES[category], count) for category, count in zip(categories, counts, strict=True))
+    groups = tuple(
+        (CATEGORIES[category], count) for category, count in zip(categories, counts, strict=True)
+    )
     direction = tuple(DIRECTIONS)[rng.integers(len(DIRECTIONS))]
     scenery = tuple(SCENERIES)[rng.integers(len(SCENERIES))]
     named = scenery if rng.random() < 0.5 else None
@@ -120,8 +124,8 @@ def sample_scene(rng: np.random.Generator) -> Scene:
 def prompt_for(seed: int) -> Scene:
     """The evaluation scene of a seed: nothing but the seed decides it.
 
-    Eight seeds in a row carry the counts 1 to 8 of the first noun once each, so that a suite of consecutive seeds is
-    spread evenly over the counts.
+    Eight seeds in a row carry the counts 1 to 8 of the first noun once each, so that a suite of
+    consecutive seeds is spread evenly over the counts.
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
@@ -134,7 +138,7 @@ def prompt_for(seed: int) -> Scene:
 
 
 def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw the clip of a scene, ``[F, Y, X, 3]``: places, speed and the scenery's texture come from `rng`."""
+    """Draw a clip ``[F, Y, X, 3]``; places, speed and the scenery's texture come from `rng`."""
     step = np.array(DIRECTIONS[scene.direction]) * SPEEDS[rng.integers(len(SPEEDS))]
     background = draw_scenery(scene.scenery, FRAME_SIDE, rng)
     corners = _place(scene.total, step, rng)
@@ -151,7 +155,7 @@ def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _place(number: int, step: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Corners whose sprites keep `MIN_GAP` between them and stay inside the frame for the whole drift."""
+    """Corners whose sprites keep `MIN_GAP` between them and stay inside for the whole drift."""
     low, high = _corner_range(tuple(step))
     distance = SPRITE_SIDE + MIN_GAP
     while True:
@@ -162,7 +166,8 @@ def _place(number: int, step: NDArray[np.int64], rng: np.random.Generator) -> ND
             corners[placed] = candidates[0]
             placed += 1
             if placed == number:
-                # The crowded end of the list is filled last: shuffle, so that no noun prefers the corners left over.
+                # The crowded end of the list is filled last: shuffle, so that no noun prefers the
+                # corners left over.
                 return rng.permutation(corners)
             candidates = candidates[np.abs(candidates - candidates[0]).max(axis=1) >= distance]
 
