@@ -93,6 +93,7 @@ def train_autoencoder(spec: AutoencoderSpec, folder: Path) -> AutoencoderKLWan:
                 group["lr"] = rate * slowing
             optimizer.step()
             optimizer.zero_grad()
+        forget_past(model)
         step += 1
         running = error.item() if step == 1 else 0.97 * running + 0.03 * error.item()
         elapsed = time.monotonic() - began
@@ -113,6 +114,29 @@ def train_autoencoder(spec: AutoencoderSpec, folder: Path) -> AutoencoderKLWan:
     figures = {"steps": step, "seconds": round(elapsed), "l1_training": round(running, 5)}
     (folder / "vae.json").write_text(json.dumps(figures, indent=1))
     return model
+
+
+@torch.no_grad()
+def forget_past(model: AutoencoderKLWan) -> None:
+    """Make every latent frame the picture of one frame alone, in place.
+
+    A causal autoencoder codes the first frame in one way and later ones in another, and a
+    transformer with relative positions cannot tell which frame it looks at: sprites came and went
+    between frames. With the temporal taps of all convolutions on the present, the last frame of
+    each pair is kept and shown twice, so that all latent frames speak one code.
+    """
+    for name, module in model.named_modules():
+        if not isinstance(module, torch.nn.Conv3d):
+            continue
+        if name.endswith("time_conv"):
+            channels = module.in_channels
+            module.weight.zero_()
+            module.weight[:, :, -1, 0, 0] = torch.eye(channels).repeat(
+                module.out_channels // channels, 1
+            )
+            module.bias.zero_()
+        elif module.kernel_size[0] > 1:
+            module.weight[:, :, :-1] = 0.0
 
 
 def as_model_input(clips: NDArray[np.uint8]) -> torch.Tensor:

@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch.nn import functional
 
-from numina.sprites.autoencoder import as_model_input, crop, edge_loss
+from numina.sprites.autoencoder import as_model_input, crop, edge_loss, forget_past
 from numina.sprites.orthogonal import ConvolutionMuon
 from numina.sprites.world import FRAME_SIDE, render, sample_scene
 
@@ -76,6 +76,7 @@ def polish_decoder(spec: PolishSpec, folder: Path) -> AutoencoderKLWan:
                 group["lr"] = rate * slowing
             optimizer.step()
             optimizer.zero_grad()
+        forget_past(model)
         step += 1
         running = error.item() if step == 1 else 0.97 * running + 0.03 * error.item()
         if elapsed - logged > 20:

@@ -147,11 +147,20 @@ def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     for category, corner in zip(names, corners, strict=True):
         colour, cover = draw_sprite(category, scene.direction)
         for frame in range(NUM_FRAMES):
-            row, column = corner + step * frame
+            row, column = corner + step * pose_of(frame)
             window = frames[frame, row : row + SPRITE_SIDE, column : column + SPRITE_SIDE]
             window *= 1.0 - cover
             window += colour
     return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+
+
+def pose_of(frame: int) -> int:
+    """The frame whose pose a frame shows: 0, 2, 2, 4, 4.
+
+    Clips are animated on twos, as hand-drawn film is, because the autoencoder keeps one picture for
+    every two frames after the first.
+    """
+    return (frame + 1) // 2 * 2
 
 
 def _place(number: int, step: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
