@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numina.counts import CountTarget, parse_counts, targets_from_counts
     from numina.errors import (
         AlreadyGuidedError,
         CaptureMissedError,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from numina.integrations import attached
     from numina.layout import Layout, LayoutEdit
     from numina.pipeline import CountedVideo, generate
+    from numina.prompt.counts import CountTarget, parse_counts, targets_from_counts
     from numina.record import CountReport
     from numina.video import VideoGrid
 
@@ -67,15 +67,15 @@ __all__ = [
 # Where each public name lives; every other one is an error class.
 _HOMES = {
     "CountReport": "numina.record",
-    "CountTarget": "numina.counts",
+    "CountTarget": "numina.prompt.counts",
     "CountedVideo": "numina.pipeline",
     "Layout": "numina.layout",
     "LayoutEdit": "numina.layout",
     "VideoGrid": "numina.video",
     "attached": "numina.integrations",
     "generate": "numina.pipeline",
-    "parse_counts": "numina.counts",
-    "targets_from_counts": "numina.counts",
+    "parse_counts": "numina.prompt.counts",
+    "targets_from_counts": "numina.prompt.counts",
 }
 
 

@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 import torch
 
-from numina.counts import Policy, abstentions
 from numina.errors import CaptureMissedError, OutOfMemoryError
+from numina.generation.looking import Looker
+from numina.generation.one_pass import one_pass
+from numina.generation.outcome import Outcome
+from numina.generation.request import CountRequest, Counts, resolve_request
+from numina.generation.restart import restart
+from numina.generation.run import PipelineRun, denoisers
 from numina.integrations import adapter_for
-from numina.looking import Looker
 from numina.memory import peak_bytes, reset_peak
-from numina.method import Method
-from numina.one_pass import one_pass
-from numina.outcome import Outcome
-from numina.presets import method_named
+from numina.methods.method import Method
+from numina.methods.presets import method_named
+from numina.prompt.counts import Policy, abstentions
 from numina.record import CountReport, Decision, TargetRecord
-from numina.request import CountRequest, Counts, resolve_request
-from numina.restart import restart
-from numina.run import PipelineRun, denoisers
 
 Mode = Literal["one-pass", "restart"]
 

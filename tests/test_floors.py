@@ -21,45 +21,57 @@ def test_every_module_is_looked_at():
 
 
 BREACHES = {
-    "floor above": ("numina/layout.py", "from numina.counts import parse", "(floor 1) imports"),
+    "floor above": (
+        "numina/layout.py",
+        "from numina.prompt.counts import parse",
+        "(floor 1) imports",
+    ),
     "inside a function": (
-        "numina/heads.py",
+        "numina/identify/heads.py",
         "def f():\n    import numina.pipeline",
         "(floor 2) imports numina.pipeline (floor 5)",
     ),
     "in an else of type checking": (
-        "numina/heads.py",
-        "if TYPE_CHECKING:\n    pass\nelse:\n    import numina.guide",
-        "imports numina.guide (floor 3)",
+        "numina/identify/heads.py",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    import numina.attention.guide",
+        "imports numina.attention.guide (floor 3)",
     ),
     "unless type checking": (
-        "numina/heads.py",
-        "if not TYPE_CHECKING:\n    import numina.guide",
-        "imports numina.guide (floor 3)",
+        "numina/identify/heads.py",
+        "if not TYPE_CHECKING:\n    import numina.attention.guide",
+        "imports numina.attention.guide (floor 3)",
     ),
     "module from package": ("numina/video.py", "from numina import cli", "imports numina.cli"),
-    "the package itself": ("numina/report.py", "import numina", "imports numina (floor 6)"),
+    "the package itself": ("numina/report/page.py", "import numina", "imports numina (floor 6)"),
     "kernels look up": ("numina_kernels/ops.py", "import numina.errors", "(floor 0) imports"),
     "by name": (
-        "numina/tokens.py",
+        "numina/prompt/tokens.py",
         "from importlib import import_module\nimport_module('numina.cli')",
         "imports numina.cli (floor 6)",
     ),
     "no floor": ("numina/novelty.py", "", "numina.novelty has no floor"),
     "diffusers": ("numina/pipeline.py", "import diffusers.utils", "belongs to numina.integ"),
-    "sklearn": ("numina/tracks.py", "from sklearn.cluster import DBSCAN", "numina.regions"),
+    "sklearn": (
+        "numina/identify/tracks.py",
+        "from sklearn.cluster import DBSCAN",
+        "numina.identify.regions",
+    ),
     "sklearn in a function": (
-        "numina/tracks.py",
+        "numina/identify/tracks.py",
         "async def f():\n    from sklearn import svm",
-        "numina.regions",
+        "numina.identify.regions",
     ),
     "typer": ("numina/doctor.py", "import typer", "belongs to numina.cli"),
-    "av": ("numina/report.py", "import av", "belongs to numina.report.video"),
-    "jinja2": ("numina/pipeline.py", "import jinja2", "belongs to numina.report*"),
+    "av": ("numina/report/page.py", "import av", "belongs to numina.report.video"),
+    "jinja2": ("numina/pipeline.py", "import jinja2", "belongs to numina.report"),
     "triton": ("numina_kernels/eager/x.py", "import triton", "numina_kernels.triton"),
-    "matplotlib at once": ("numina/report.py", "import matplotlib", "inside the function"),
+    "matplotlib at once": ("numina/report/page.py", "import matplotlib", "inside the function"),
     "kernels need numpy": ("numina_kernels/ops.py", "import numpy", "torch alone"),
-    "relative in numina": ("numina/capture.py", "from .layout import Layout", "absolutely"),
+    "relative in numina": (
+        "numina/attention/capture.py",
+        "from .layout import Layout",
+        "absolutely",
+    ),
     "absolute in kernels": (
         "numina_kernels/ops.py",
         "from numina_kernels.errors import E",
@@ -70,7 +82,7 @@ BREACHES = {
         "from ...numina.video import VideoGrid",
         "(floor 0) imports numina.video (floor 1)",
     ),
-    "too long": ("numina/regions.py", "x = 1\n" * 401, "has 401 lines"),
+    "too long": ("numina/identify/regions.py", "x = 1\n" * 401, "has 401 lines"),
     "too long in C++": ("csrc/token_probs.cpp", "// x\n" * 401, "has 401 lines"),
     "too long a test": ("tests/test_x.py", "x = 1\n" * 401, "has 401 lines"),
     "utils": ("numina/integrations/wan_utils.py", "", "named after nothing"),
@@ -82,7 +94,7 @@ BREACHES = {
 def test_a_planted_breach_is_caught(tmp_path: Path, file: str, source: str, sentence: str):
     _plant(tmp_path, file, source)
     # Modules that the planted imports mean.
-    for known in ("numina/cli.py", "numina/counts.py"):
+    for known in ("numina/cli.py", "numina/prompt/counts.py"):
         _plant(tmp_path, known, "")
     found = breaches(tmp_path)
     assert len(found) == 1, found
@@ -91,16 +103,16 @@ def test_a_planted_breach_is_caught(tmp_path: Path, file: str, source: str, sent
 
 ALLOWED = {
     "type checking": (
-        "numina/heads.py",
+        "numina/identify/heads.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import diffusers",
     ),
-    "own floor": ("numina/refine.py", "from numina.placement import place"),
-    "room below": ("numina/heads.py", "from numina_kernels import AttentionMap"),
-    "lazy matplotlib": ("numina/report_charts.py", "def f():\n    import matplotlib"),
+    "own floor": ("numina/refine/refinement.py", "from numina.refine.placement import place"),
+    "room below": ("numina/identify/heads.py", "from numina_kernels import AttentionMap"),
+    "lazy matplotlib": ("numina/report/charts.py", "def f():\n    import matplotlib"),
     "longest match": ("numina/report/video.py", "import av\nfrom numina.report import x"),
     "relative in kernels": ("numina_kernels/eager/x.py", "from ..errors import E"),
     "triton at home": ("numina_kernels/triton/x.py", "import triton.language as tl"),
-    "exactly 400 lines": ("numina/regions.py", "x = 1\n" * 400),
+    "exactly 400 lines": ("numina/identify/regions.py", "x = 1\n" * 400),
 }
 
 

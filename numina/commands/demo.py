@@ -65,7 +65,7 @@ def require_sprites(prompt: str) -> None:
     Raises:
         TargetError: Naming the noun, and what can be drawn.
     """
-    from numina.counts import parse_counts
+    from numina.prompt.counts import parse_counts
 
     for target in parse_counts(prompt):
         _category(prompt, target.phrase, target.spans)

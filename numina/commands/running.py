@@ -89,8 +89,8 @@ def run_story(pipe: Any, request: RunRequest, count_frames: CountFrames | None =
 
 def _run_plainly(pipe: Any, prompt: str, call: dict[str, Any]) -> tuple[NDArray[Any], Cost]:
     """The stock pipeline call, with nothing attached but a counter of forward passes."""
+    from numina.generation.run import denoisers
     from numina.memory import peak_bytes, reset_peak
-    from numina.run import denoisers
 
     forwards = 0
 

@@ -8,19 +8,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from numina.attention.guide import Guide
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task, plain_clip
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
-from numina.guide import Guide
+from numina.generation.request import resolve_request
+from numina.generation.run import PipelineRun, denoisers, strength_of
+from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
-from numina.method import Method, Sighting
-from numina.paper import Paper
+from numina.methods.method import Method, Sighting
+from numina.methods.paper import Paper
+from numina.methods.robust import Robust
 from numina.pipeline import Mode, generate
-from numina.request import resolve_request
-from numina.robust import Robust
-from numina.run import PipelineRun, denoisers, strength_of
-from numina.tracks import Tracks
 
 # Patches that a sprite has on average in the true layout of true clips (40 seeds): 5.0 in the first
 # latent frame, 6.1 in the others, which hold two frames of drift.

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numina.evaluation.failure import EvaluationError
+from numina.identify.tracks import link_tracks
 from numina.layout import Layout
-from numina.tracks import link_tracks
 from numina.video import VideoGrid
 
 # Share of a patch that an instance must cover to have it.

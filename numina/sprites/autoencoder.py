@@ -134,6 +134,7 @@ def forget_past(model: AutoencoderKLWan) -> None:
             module.weight[:, :, -1, 0, 0] = torch.eye(channels).repeat(
                 module.out_channels // channels, 1
             )
+            assert module.bias is not None, "Wan's temporal convolutions have a bias"
             module.bias.zero_()
         elif module.kernel_size[0] > 1:
             module.weight[:, :, :-1] = 0.0

@@ -7,7 +7,7 @@ import pytest
 from numina import pipeline, request
 from numina.commands import options
 from numina.errors import TargetError
-from numina.presets import method_named
+from numina.methods.presets import method_named
 
 
 def test_counts_are_a_json_object():

@@ -11,7 +11,7 @@ import torch
 
 from numina.evaluation import Case, Clip, EvaluationError, Plain, SpritesSuite, Task
 from numina.evaluation.methods import METHODS, BestOfSeeds, GivenLayout, Guided, methods_named
-from numina.robust import Robust
+from numina.methods.robust import Robust
 from numina.sprites.model import (
     build_autoencoder,
     build_pipeline,

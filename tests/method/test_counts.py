@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numina.counts import (
+from numina.errors import PromptError, TargetError
+from numina.prompt.counts import (
     CountTarget,
     abstentions,
     parse_counts,
     targets_from_counts,
 )
-from numina.errors import PromptError, TargetError
 from numina.sprites.world import SINGULARS, sample_scene
 
 POLICIES = ("explicit", "subjects", "all")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numina.counts import CountTarget, counts_from_json, targets_from_counts
 from numina.errors import FormatError, NuminaError, TargetError
+from numina.prompt.counts import CountTarget, counts_from_json, targets_from_counts
 
 
 def mentions(prompt: str, target: CountTarget) -> list[str]:

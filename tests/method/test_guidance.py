@@ -9,7 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from numina.attend import Moment
 from numina.errors import LayoutError, ScheduleError
-from numina.guidance import (
+from numina.guidance.schedule import GuidanceSchedule
+from numina.guidance.whole_layout import (
     NOT_SAMPLED,
     ClassTargets,
     RobustPlan,
@@ -19,7 +20,6 @@ from numina.guidance import (
     stack_classes,
 )
 from numina.layout import Layout, LayoutEdit, RegionClass
-from numina.schedule import GuidanceSchedule
 from numina.video import VideoGrid
 from numina_kernels.biased_attention import biased_attention
 from numina_kernels.key_groups import KeyGroups

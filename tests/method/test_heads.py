@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from numina.heads import (
+from numina.identify.heads import (
     HeadWeights,
     bimodality,
     consensus_focus,

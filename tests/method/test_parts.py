@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from numina.parts import (
+from numina.identify.parts import (
     absorb_small,
     linked_parts,
     neighbour_pairs,

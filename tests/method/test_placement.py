@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from numina.errors import LayoutError
-from numina.placement import (
+from numina.refine.placement import (
     PaperPlacement,
     PlacementSpec,
     capacity,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from numina.capture import Capture
+from numina.attention.capture import Capture
 from numina.layout import LayoutEdit
-from numina.paper import Paper
-from numina.presets import method_named
-from numina.robust import Robust
+from numina.methods.paper import Paper
+from numina.methods.presets import method_named
+from numina.methods.robust import Robust
 from numina.video import VideoGrid
 
 GRID = VideoGrid(3, 16, 16)

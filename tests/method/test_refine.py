@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from numina.errors import LayoutError, TargetError
+from numina.identify.tracks import Tracks, link_tracks, velocity
 from numina.layout import Layout
-from numina.placement import PaperPlacement, PlacementSpec
-from numina.refine import refine_frames, refine_layout
-from numina.tracks import Tracks, link_tracks, velocity
+from numina.refine.placement import PaperPlacement, PlacementSpec
+from numina.refine.refinement import refine_frames, refine_layout
 
 EMPTY = Layout(np.zeros((2, 30, 52), np.int16), ())
 

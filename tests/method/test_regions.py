@@ -9,14 +9,14 @@ from scipy import ndimage
 from sklearn.cluster import DBSCAN, MeanShift
 
 from numina import regions
-from numina.regions import (
+from numina.identify.regions import (
     AttentionRegions,
     PaperRegions,
     attention_layout,
     dense_patches,
     paper_layout,
 )
-from numina.relief import ReliefSpec
+from numina.identify.relief import ReliefSpec
 from numina.video import VideoGrid
 from numina_kernels import ShapeError
 

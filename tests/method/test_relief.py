@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from numina.relief import Relief, ReliefSpec, otsu_threshold, relief_of, smooth_relief
+from numina.identify.relief import Relief, ReliefSpec, otsu_threshold, relief_of, smooth_relief
 
 RNG = np.random.default_rng
 

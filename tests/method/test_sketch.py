@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from numina import sketch
-from numina.heads import HeadWeights, score_heads
-from numina.sketch import SketchSpec, fixed_signs, frame_features
+from numina.identify.heads import HeadWeights, score_heads
+from numina.identify.sketch import SketchSpec, fixed_signs, frame_features
 from numina.video import VideoGrid
 from numina_kernels import AttentionMap, ShapeError
 

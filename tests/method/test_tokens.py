@@ -15,9 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from transformers import ByT5Tokenizer, T5Tokenizer
 
-from numina.counts import CountTarget, parse_counts, targets_from_counts
 from numina.errors import LayoutError, TargetError
-from numina.tokens import key_groups, locate_tokens
+from numina.prompt.counts import CountTarget, parse_counts, targets_from_counts
+from numina.prompt.tokens import key_groups, locate_tokens
 from numina_kernels import KeyGroups
 
 WHOLE_WORDS = "a video of three two cats dogs birds balls red blue and on the grass".split()

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numina.errors import LayoutError
+from numina.identify.tracks import Tracks, TrackSpec, fill_missing, link_tracks, track_of, velocity
 from numina.layout import Layout
-from numina.tracks import Tracks, TrackSpec, fill_missing, link_tracks, track_of, velocity
 
 EMPTY = Layout(np.zeros((1, 2, 2), np.int16), ())
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numina.layout import Layout
-from numina.method import Sighting
-from numina.robust import Robust
+from numina.methods.method import Sighting
+from numina.methods.robust import Robust
 from numina.video import VideoGrid
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from numina.capture import Recorder
+from numina.attention.capture import Recorder
 from numina.errors import (
     CaptureMissedError,
     NuminaError,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers.callbacks import PipelineCallback
 
-from numina.capture import CaptureSpec
+from numina.attention.capture import CaptureSpec
 from numina.errors import PromptError
 from numina.pipeline import generate
 from tests.pipeline.given import Given

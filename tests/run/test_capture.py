@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from numina.attend import Moment, Prediction
-from numina.capture import CaptureSpec, Recorder
-from numina.clean_prediction import CleanPrediction
+from numina.attention.capture import CaptureSpec, Recorder
+from numina.attention.clean_prediction import CleanPrediction
+from numina.attention.text import Text
 from numina.errors import CaptureMissedError
-from numina.text import Text
 from numina.video import VideoGrid
 from numina_kernels.key_groups import KeyGroups
 

@@ -1,0 +1,1 @@
+"""What is attached to the attention layers: recorders that look, a guide that enforces."""

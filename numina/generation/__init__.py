@@ -1,0 +1,1 @@
+"""Running the user's pipeline: in one pass, or with a restart."""

@@ -1,0 +1,88 @@
+"""Look at a running generation: identify every video of the batch and say what must change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from numina.attention.capture import Capture
+from numina.generation.request import CountRequest
+from numina.layout import LayoutEdit
+from numina.methods.method import Method
+from numina.record import Look
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The outcome of one look, per video of the batch.
+
+    Attributes:
+        edits: What to enforce. None leaves a video alone: nothing to count, no usable layout, or
+            right at every look so far. An empty edit holds on to what an earlier one achieved.
+        errors: How many instances each video is off by, summed over its nouns.
+    """
+
+    edits: tuple[LayoutEdit | None, ...]
+    errors: tuple[int, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether no video needs a change."""
+        return all(edit is None or edit.is_empty for edit in self.edits)
+
+    @property
+    def leaves_all_alone(self) -> bool:
+        """Whether there is nothing to enforce."""
+        return all(edit is None for edit in self.edits)
+
+
+@dataclass
+class Looker:
+    """Looks with a method at the videos of a request, and remembers what it saw.
+
+    Attributes:
+        method: Who identifies and refines.
+        request: What is asked for.
+        looks: The looks so far at each video.
+        unusable: Videos in which some look found no usable layout.
+    """
+
+    method: Method
+    request: CountRequest
+    looks: tuple[list[Look], ...] = field(init=False)
+    unusable: set[int] = field(default_factory=set)
+    _corrected: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.looks = tuple([] for _ in self.request.rows)
+
+    def look(self, captures: Sequence[Capture], round_: int) -> Verdict:
+        """Identify, judge and refine each video."""
+        judged = [self._judge(row, capture, round_) for row, capture in enumerate(captures)]
+        return Verdict(tuple(edit for edit, _ in judged), tuple(error for _, error in judged))
+
+    def _judge(self, row: int, capture: Capture, round_: int) -> tuple[LayoutEdit | None, int]:
+        counts = self.request.rows[row].counts
+        if not counts:
+            return None, 0
+        sighting = self.method.identify(capture)
+        if sighting is None:
+            self.unusable.add(row)
+            return None, 0
+        if self.method.is_right(sighting.layout, counts):
+            edit = LayoutEdit(sighting.layout, sighting.layout)
+        else:
+            names = [target.phrase for target in self.request.rows[row].targets]
+            edit = self.method.refine(sighting, counts, names)
+            self._corrected.add(row)
+        self.looks[row].append(
+            Look(
+                round=round_,
+                step=capture.step,
+                noise=capture.noise,
+                edit=edit,
+                focus=sighting.focus,
+                heads=sighting.heads,
+                head_maps=sighting.head_maps,
+            )
+        )
+        error = sum(abs(sighting.layout.count(noun) - count) for noun, count in enumerate(counts))
+        return (edit if row in self._corrected else None), error

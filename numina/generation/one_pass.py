@@ -1,0 +1,51 @@
+"""One pass: look after a few early steps and guide the rest of the very same run."""
+
+from torch import Tensor
+
+from numina.attend import Attend
+from numina.attention.capture import Recorder
+from numina.attention.clean_prediction import CleanPrediction
+from numina.attention.guide import Guide
+from numina.attention.text import Text
+from numina.generation.looking import Looker
+from numina.generation.outcome import Outcome
+from numina.generation.run import PipelineRun, first_step_at, strength_of
+from numina.integrations import Site
+
+
+def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
+    """Generate once. No forward pass is added, and none is changed while all counts are right.
+
+    Every look identifies the layout anew: guided steps make it clearer, so a later look may
+    correct an earlier one.
+
+    Args:
+        run: The pipeline call.
+        looker: Looks at it at the method's early noise levels.
+        text: Nouns of the text keys.
+    """
+    method = looker.method
+    steps = {first_step_at(run.noises, level) for level in method.looks}
+    guide = Guide(text, strength_of(method, len(run.noises)))
+    recorder = Recorder(text, steps, inner=guide)
+
+    def look(step: int, clean: Tensor) -> None:
+        if step not in steps:
+            return
+        verdict = looker.look(recorder.captures(clean), round_=0)
+        if not verdict.leaves_all_alone:
+            guide.enforce(method.plan(verdict.edits, looker.request.num_nouns))
+
+    attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
+    attends |= {
+        Site(layer, "cross"): recorder.cross
+        for layer in method.capture.cross_layers(run.num_layers)
+    }
+    attempt = run.attempt(attends, "generate", CleanPrediction(run.guidance_scale, look))
+    return Outcome(
+        attempt.output,
+        not guide.is_idle,
+        tuple(guide.strengths.values()),
+        attempt.cost,
+        attempt.cost,
+    )

@@ -1,0 +1,127 @@
+"""What is asked for: the prompts of a call, the counts in them, and where the nouns stand."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numina.attention.text import Text
+from numina.errors import PromptError
+from numina.prompt.counts import CountTarget, Policy, parse_counts, targets_from_counts
+from numina.prompt.tokens import key_groups, locate_tokens
+
+Counts = Mapping[str, int] | Sequence[Mapping[str, int]] | Literal["auto", "required"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One video of the batch.
+
+    Attributes:
+        prompt: Its prompt.
+        targets: The nouns to count; may be empty.
+        positions: Token positions of each of them.
+    """
+
+    prompt: str
+    targets: tuple[CountTarget, ...]
+    positions: tuple[tuple[int, ...], ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The number asked for, per noun."""
+        return tuple(target.count for target in self.targets)
+
+
+@dataclass(frozen=True)
+class CountRequest:
+    """All videos of a pipeline call.
+
+    Attributes:
+        rows: One entry per video: ``num_videos_per_prompt`` in a row for each prompt.
+        num_keys: Text keys the model attends to.
+        may_fold: Whether the text padding stays the same over the steps.
+    """
+
+    rows: tuple[Row, ...]
+    num_keys: int
+    may_fold: bool = True
+
+    @property
+    def num_nouns(self) -> int:
+        """The most nouns that any video counts."""
+        return max(len(row.targets) for row in self.rows)
+
+    def text(self) -> Text:
+        """The nouns of every text key, for the attention layers."""
+        groups = key_groups([row.positions for row in self.rows], self.num_keys, self.num_nouns)
+        return Text(groups, self.may_fold)
+
+
+def resolve_request(
+    pipe: Any,
+    prompt: str | Sequence[str],
+    counts: Counts,
+    policy: Policy,
+    clean: Any,
+    call: Mapping[str, Any],
+) -> CountRequest:
+    """Find out what to count, before any work is done.
+
+    Args:
+        pipe: The pipeline; its tokenizer and its defaults are read.
+        prompt: One prompt or a list of them.
+        counts: ``"auto"`` reads the prompt; ``"required"`` too, and refuses a prompt without
+            counts; a mapping (or one per prompt) says how many of which noun or phrase.
+        policy: Which articles count as "one", see ``parse_counts``.
+        clean: How the pipeline cleans a prompt before it is tokenized.
+        call: The other keyword arguments of the pipeline call.
+
+    Raises:
+        PromptError: Without a prompt, or without counts where they are required.
+        TargetError: If a count cannot be meant, or its noun is not in the prompt.
+    """
+    if prompt is None or "prompt_embeds" in call:
+        raise PromptError(
+            "counting needs the prompt itself, because it must know which token names which noun; "
+            "pass prompt= instead of prompt_embeds="
+        )
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if not prompts:
+        raise PromptError("the list of prompts is empty")
+    wishes: list[Any] = (
+        list(counts)
+        if isinstance(counts, Sequence) and not isinstance(counts, str)
+        else [counts] * len(prompts)
+    )
+    if len(wishes) != len(prompts):
+        raise PromptError(f"{len(prompts)} prompts, but counts for {len(wishes)}")
+
+    max_length = call.get("max_sequence_length", _default(pipe, "max_sequence_length", 512))
+    rows = []
+    for text, wish in zip(prompts, wishes, strict=True):
+        targets = _targets(text, wish, policy)
+        positions = locate_tokens(text, targets, pipe.tokenizer, max_length=max_length, clean=clean)
+        rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)
+    changing = call.get("callback_on_step_end_tensor_inputs") or ()
+    return CountRequest(tuple(rows), max_length, may_fold="prompt_embeds" not in changing)
+
+
+def _targets(prompt: str, wish: Any, policy: Policy) -> tuple[CountTarget, ...]:
+    if isinstance(wish, Mapping):
+        return targets_from_counts(prompt, wish)
+    if wish not in ("auto", "required"):
+        raise PromptError(
+            f'counts must be "auto", "required" or a mapping such as {{"cats": 3}}, got {wish!r}'
+        )
+    targets = parse_counts(prompt, policy)
+    if not targets and wish == "required":
+        raise PromptError(
+            f'no count was found in {prompt!r}; say what to count, e.g. counts={{"cats": 3}}'
+        )
+    return targets
+
+
+def _default(pipe: Any, name: str, otherwise: int) -> int:
+    parameter = inspect.signature(type(pipe).__call__).parameters.get(name)
+    return otherwise if parameter is None else parameter.default

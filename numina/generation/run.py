@@ -1,0 +1,206 @@
+"""Call the user's pipeline, once or again from the same noise, and leave no trace on it."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from numina.attend import Attend, Moment, Watch
+from numina.errors import ScheduleError, UnsupportedModelError
+from numina.integrations import Site, adapter_for, attached
+from numina.methods.method import Method
+from numina.record import Cost
+
+
+class StopRunError(BaseException):
+    """Ends a pipeline call from inside a layer. No handler of errors is meant to catch it."""
+
+
+def denoisers(pipe: Any) -> tuple[nn.Module, ...]:
+    """The transformers of a pipeline: one, or two where each serves its own noise levels."""
+    found = (getattr(pipe, name, None) for name in ("transformer", "transformer_2"))
+    return tuple(model for model in found if model is not None)
+
+
+def noise_levels(pipe: Any, call: Mapping[str, Any]) -> tuple[float, ...]:
+    """Noise level of every step the pipeline is going to take, without touching its scheduler.
+
+    Raises:
+        ScheduleError: If ``num_inference_steps`` is no positive integer.
+        UnsupportedModelError: If the scheduler has no noise levels (not a flow-matching one).
+    """
+    steps = call.get("num_inference_steps", 50)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ScheduleError(f"num_inference_steps must be a positive integer, got {steps!r}")
+    scheduler = copy.deepcopy(pipe.scheduler)
+    scheduler.set_timesteps(steps)
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None:
+        raise UnsupportedModelError(
+            f"{type(scheduler).__name__} has no noise levels (sigmas); use a flow-matching one"
+        )
+    return tuple(float(sigma) for sigma in sigmas[: len(scheduler.timesteps)])
+
+
+def first_step_at(noises: tuple[float, ...], level: float) -> int:
+    """First step whose noise level is ``level`` or lower.
+
+    Raises:
+        ScheduleError: If no step is, or only the last one, which leaves nothing to guide.
+    """
+    for step, noise in enumerate(noises[:-1]):
+        if noise <= level:
+            return step
+    raise ScheduleError(
+        f"none of the {len(noises)} steps but the last has a noise level of {level:.2f} or lower, "
+        "so there is nothing to look at; use more steps or a smaller shift"
+    )
+
+
+def strength_of(method: Method, steps: int) -> Callable[[Moment], float]:
+    """The guidance strength of a method at every moment of a run of ``steps``."""
+    return lambda moment: method.strength(moment.noise, moment.step / steps)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of the pipeline, finished or stopped.
+
+    Attributes:
+        output: What the pipeline returned, or None where it was stopped.
+        cost: Its forwards and seconds.
+    """
+
+    output: Any
+    cost: Cost
+
+
+class PipelineRun:
+    """A pipeline call that can be made again from the same noise.
+
+    The prompt is encoded once, generators (or the global ones) start every attempt from the same
+    state, and after every attempt the transformers hold their own processors again.
+
+    Args:
+        pipe: A diffusers pipeline.
+        call: Its keyword arguments.
+        on_encoded: Called once with the prompt embeddings of the conditional pass, ``[B, K, C]``.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        call: Mapping[str, Any],
+        on_encoded: Callable[[Tensor], None] | None = None,
+    ) -> None:
+        self._pipe = pipe
+        self._call = dict(call)
+        self._on_encoded = on_encoded
+        self._encoded: Any = None
+        self._random = _RandomState(self._call.get("generator"))
+        self._models = denoisers(pipe)
+        self.noises = noise_levels(pipe, call)
+        self.num_layers = adapter_for(self._models[0]).num_layers(self._models[0])
+
+    def guidance_scale(self) -> float:
+        """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
+        if not getattr(self._pipe, "do_classifier_free_guidance", False):
+            return 1.0
+        return float(self._pipe.guidance_scale)
+
+    def attempt(
+        self,
+        attends: Mapping[Site, Attend],
+        description: str,
+        watch: Watch | None = None,
+    ) -> Attempt:
+        """Call the pipeline with our attention attached.
+
+        Args:
+            attends: The attention function of each site.
+            description: Shown on the pipeline's progress bar.
+            watch: Called with every forward pass's latents and prediction.
+        """
+        self._random.restore()
+        started = time.perf_counter()
+        output, stopped_after = None, None
+        with ExitStack() as undo:
+            undo.enter_context(self._encoding_once())
+            undo.enter_context(_described(self._pipe, description))
+            clocks = [
+                undo.enter_context(attached(model, attends, adapter_for(model), watch))
+                for model in self._models
+            ]
+            try:
+                output = self._pipe(**self._call)
+            except StopRunError as stop:
+                stopped_after = stop.args[0] if stop.args else None
+                self._pipe.maybe_free_model_hooks()
+        forwards = float(sum(clock.forwards for clock in clocks))
+        if stopped_after is not None:
+            # The forward in which we stopped ran up to its layer l* only.
+            forwards += (stopped_after.layer + 1) / self.num_layers - 1
+        return Attempt(output, Cost(forwards, time.perf_counter() - started))
+
+    @contextmanager
+    def _encoding_once(self) -> Iterator[None]:
+        """Hide ``pipe.encode_prompt`` behind its first result."""
+        stock = self._pipe.encode_prompt
+
+        def encode_prompt(*args: Any, **kwargs: Any) -> Any:
+            if self._encoded is None:
+                with torch.no_grad():
+                    self._encoded = stock(*args, **kwargs)
+                if self._on_encoded is not None:
+                    self._on_encoded(self._encoded[0])
+            return self._encoded
+
+        self._pipe.__dict__["encode_prompt"] = encode_prompt
+        try:
+            yield
+        finally:
+            self._pipe.__dict__.pop("encode_prompt", None)
+
+
+def stop_at(moment: Moment) -> StopRunError:
+    """The exception that ends the run at a moment."""
+    return StopRunError(moment)
+
+
+class _RandomState:
+    """The random state from which every attempt starts: given generators, or the global ones."""
+
+    def __init__(self, generator: torch.Generator | list[torch.Generator] | None) -> None:
+        given = [generator] if isinstance(generator, torch.Generator) else (generator or [])
+        self._given = [(each, each.get_state()) for each in given]
+        self._global = None if given else torch.get_rng_state()
+        self._devices = (
+            torch.cuda.get_rng_state_all() if not given and torch.cuda.is_available() else None
+        )
+
+    def restore(self) -> None:
+        for generator, state in self._given:
+            generator.set_state(state)
+        if self._global is not None:
+            torch.set_rng_state(self._global)
+        if self._devices is not None:
+            torch.cuda.set_rng_state_all(self._devices)
+
+
+@contextmanager
+def _described(pipe: Any, description: str) -> Iterator[None]:
+    """Name the pass on the progress bar, as long as the user's settings do not."""
+    settings = getattr(pipe, "_progress_bar_config", None)
+    pipe.set_progress_bar_config(**{"desc": description, **(settings or {})})
+    try:
+        yield
+    finally:
+        if settings is None:
+            del pipe._progress_bar_config
+        else:
+            pipe._progress_bar_config = settings

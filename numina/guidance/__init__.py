@@ -1,0 +1,1 @@
+"""From an edited layout to a bias on the attention scores."""

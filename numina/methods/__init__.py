@@ -1,0 +1,1 @@
+"""Counting methods: the published one and the robust default."""

@@ -1,0 +1,94 @@
+"""The robust preset: whole tracks, the whole layout, strengths from the layer's own log-odds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from numina.attention.capture import Capture, CaptureSpec
+from numina.guidance.schedule import GuidanceSchedule
+from numina.guidance.whole_layout import ClassTargets, RobustPlan
+from numina.identify.clean_latent import LatentRegions, latent_layout
+from numina.identify.heads import consensus_focus, map_agreement
+from numina.identify.regions import AttentionRegions, attention_layout
+from numina.identify.tracks import TrackSpec, link_tracks
+from numina.layout import Layout, LayoutEdit
+from numina.methods.method import Sighting
+from numina.refine.placement import PlacementSpec
+from numina.refine.refinement import refine_layout
+
+Evidence = Literal["clean-latent", "attention"]
+
+
+@dataclass(frozen=True)
+class Robust:
+    """Identify over all layers, refine whole tracks, enforce the whole layout.
+
+    Attributes:
+        evidence: What instances are told from: parts of the predicted clean latent, or the
+            cross-attention of the nouns alone.
+        verdict: Noise level of the look of restart mode.
+        looks: Noise levels of the looks of one-pass mode.
+        heads: How many heads' maps make a noun's focus.
+    """
+
+    evidence: Evidence = "clean-latent"
+    verdict: float = 0.66
+    looks: tuple[float, ...] = (0.87, 0.8, 0.73)
+    heads: int = 6
+    capture: CaptureSpec = CaptureSpec()
+    attention: AttentionRegions = AttentionRegions()
+    latent: LatentRegions = LatentRegions()
+    tracks: TrackSpec = TrackSpec()
+    placement: PlacementSpec = PlacementSpec()
+    targets: ClassTargets = ClassTargets()
+    schedule: GuidanceSchedule = GuidanceSchedule()
+
+    def __post_init__(self) -> None:
+        if self.evidence not in ("clean-latent", "attention"):
+            raise ValueError(
+                f'evidence must be "clean-latent" or "attention", got {self.evidence!r}'
+            )
+
+    @property
+    def name(self) -> str:
+        return "robust" if self.evidence == "clean-latent" else "robust-attention"
+
+    def identify(self, capture: Capture) -> Sighting | None:
+        maps = capture.probs.flatten(0, 1)  # [L * H, G, F, Y, X]
+        if not bool(torch.isfinite(maps).all()) or float(maps.amax() - maps.amin()) == 0:
+            return None
+        focus = consensus_focus(maps, self.heads).numpy().astype(np.float32)
+        if self.evidence == "clean-latent" and capture.clean is not None:
+            regions = latent_layout(capture.clean.numpy(), focus, capture.grid, self.latent)
+        else:
+            regions = attention_layout(focus, capture.grid, self.attention)
+        tracks = link_tracks(regions, self.tracks)
+        return Sighting(tracks.layout, focus, heads=_believed(capture, self.heads), tracks=tracks)
+
+    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
+        return all(layout.count(noun) == count for noun, count in enumerate(counts))
+
+    def refine(
+        self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
+    ) -> LayoutEdit:
+        found = sighting.layout if sighting.tracks is None else sighting.tracks
+        # Focus is in deviations around its mean; weights must not be negative.
+        attended = sighting.focus - sighting.focus.min()
+        return refine_layout(found, counts, self.placement, focus=attended, names=names)
+
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> RobustPlan:
+        return RobustPlan(edits, num_nouns, self.targets)
+
+    def strength(self, noise: float, progress: float) -> float:
+        return self.schedule.strength(noise, progress)
+
+
+def _believed(capture: Capture, top: int) -> tuple[str, ...]:
+    """Names of the heads whose maps make the focus of the first noun."""
+    agreement = map_agreement(capture.probs.flatten(0, 1))[:, 0]
+    heads = capture.probs.shape[1]
+    best = agreement.topk(min(top, len(agreement))).indices.tolist()
+    return tuple(f"layer {capture.layers[i // heads]}, head {i % heads}" for i in best)

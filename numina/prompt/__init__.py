@@ -1,0 +1,1 @@
+"""From a prompt to count targets and the tokens that name them."""
