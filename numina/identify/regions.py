@@ -142,7 +142,8 @@ def paper_layout(
         clusters = _mean_shift(features[frame], grid, spec)  # [Y, X], from 0 on
         number = int(clusters.max()) + 1
         masks = [dense_patches(one >= spec.rho, spec) for one in relative[:, frame]]
-        areas = np.bincount(clusters.ravel())
+        # Mean shift may leave a centre without any patch.
+        areas = np.maximum(np.bincount(clusters.ravel()), 1)
         covered = np.stack(
             [np.bincount(clusters[mask], minlength=number) / areas for mask in masks]
         )  # [G, clusters]

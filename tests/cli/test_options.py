@@ -4,9 +4,10 @@ import typing
 
 import pytest
 
-from numina import pipeline, request
+from numina import pipeline
 from numina.commands import options
 from numina.errors import TargetError
+from numina.generation import request
 from numina.methods.presets import method_named
 
 

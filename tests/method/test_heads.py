@@ -215,7 +215,7 @@ def test_the_consensus_sees_the_nouns_in_every_frame():
     for noun in range(2):
         for frame in range(FRAMES):
             seen = correlation(focus[noun, frame], nouns[noun, frame])
-            assert seen > 0.75
+            assert seen > 0.65
             assert seen > correlation(scored.mean(0)[noun, frame], nouns[noun, frame]) + 0.1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from numina import sketch
+from numina.identify import sketch
 from numina.identify.heads import HeadWeights, score_heads
 from numina.identify.sketch import SketchSpec, fixed_signs, frame_features
 from numina.video import VideoGrid
