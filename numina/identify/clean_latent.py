@@ -138,7 +138,8 @@ def scenery_residual(clean: Array, order: int) -> Array:
     sampled_basis = basis[:, ::stride, ::stride].reshape(len(basis), -1)
     values = sample.reshape(channels, frames, -1).transpose(1, 2, 0)  # [F, n, C]
     residual = values - np.median(values, axis=1, keepdims=True)
-    floor = 1e-3 * math.sqrt(float(np.mean(residual**2))) + 1e-12
+    # What rounding leaves of a scenery without any scatter must not pass for one.
+    floor = 1e-3 * _root_mean_square(residual) + 1e-6 * _root_mean_square(values) + 1e-30
     whitening = np.eye(channels)
     for round_ in range(_ROUNDS):
         length = np.linalg.norm(residual @ whitening, axis=-1)
@@ -217,6 +218,10 @@ def _patch_size(
             f"{grid.columns}, got {clean.shape}"
         )
     return clean.shape[2] // grid.rows, clean.shape[3] // grid.columns
+
+
+def _root_mean_square(values: Array) -> float:
+    return math.sqrt(float(np.mean(values**2)))
 
 
 def _polynomials(rows: int, columns: int, order: int) -> Array:

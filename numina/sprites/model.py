@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,7 +14,9 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
+from diffusers.utils import logging as diffusers_logging
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers.utils import logging as transformers_logging
 
 from numina.sprites.world import DIRECTIONS, NUMBER_WORDS, SCENERIES, SINGULARS
 
@@ -24,11 +28,26 @@ FLOW_SHIFT = 3.0
 
 def load(dtype: torch.dtype = torch.float32, folder: Path | str = WEIGHTS) -> WanPipeline:
     """Load the trained pipeline, as `WanPipeline.from_pretrained(folder)` does without numina."""
-    pipeline: WanPipeline = WanPipeline.from_pretrained(
-        str(folder), torch_dtype=dtype, local_files_only=True
-    )
+    with _quiet():
+        pipeline: WanPipeline = WanPipeline.from_pretrained(
+            str(folder), dtype=dtype, local_files_only=True
+        )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No loading bars: the files are small and local, and the bars fill a screen."""
+    shown = [library for library in (diffusers_logging, transformers_logging)
+             if library.is_progress_bar_enabled()]  # fmt: skip
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
 
 
 def build_tokenizer() -> T5Tokenizer:
