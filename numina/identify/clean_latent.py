@@ -51,7 +51,7 @@ class LatentRegions:
 
     smoothing: float = 0.02
     scenery_order: int = 3
-    distance: ReliefSpec = ReliefSpec(level=0.6, floor=2.7, contrast=3.2)
+    distance: ReliefSpec = ReliefSpec(level=0.6, floor=2.7, contrast=3.6)
     focus: ReliefSpec = ReliefSpec(contrast=0.0)
     valley: float = 0.5
     valley_noise: float = 1.0
@@ -188,7 +188,7 @@ def to_patches(
     labels = np.where(
         np.take_along_axis(covered, most, -1)[..., 0] > cover * cells.shape[-1], labels, 0
     )
-    for part in np.setdiff1d(parts, labels):
+    for part in np.setdiff1d(parts[parts > 0], labels):
         share = (cells == part).sum(axis=-1)
         for place in np.argsort(-share, axis=None, kind="stable")[: np.count_nonzero(share)]:
             holder = labels.flat[place]

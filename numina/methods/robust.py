@@ -40,7 +40,7 @@ class Robust:
     heads: int = 6
     capture: CaptureSpec = CaptureSpec()
     attention: AttentionRegions = AttentionRegions()
-    latent: LatentRegions = LatentRegions()
+    latent: LatentRegions = LatentRegions(attended=0.15)
     tracks: TrackSpec = TrackSpec()
     placement: PlacementSpec = PlacementSpec()
     targets: ClassTargets = ClassTargets()
