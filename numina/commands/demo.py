@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numina.record import CountReport
     from numina.report import Tally
 
-PROMPT = "a video of three apples drifting left"
+PROMPT = "a video of four stars drifting right in the night"
 SEED = 0
 # Five frames: a second of film.
 _FPS = 5

@@ -31,7 +31,7 @@ class Robust:
             cross-attention of the nouns alone.
         verdict: Noise level of the look of restart mode.
         looks: Noise levels of the looks of one-pass mode.
-        heads: How many heads' maps make a noun's focus.
+        heads: How many heads the report names: those that agree most with the consensus.
     """
 
     evidence: Evidence = "clean-latent"
@@ -60,7 +60,7 @@ class Robust:
         maps = capture.probs.flatten(0, 1)  # [L * H, G, F, Y, X]
         if not bool(torch.isfinite(maps).all()) or float(maps.amax() - maps.amin()) == 0:
             return None
-        focus = consensus_focus(maps, self.heads).numpy().astype(np.float32)
+        focus = consensus_focus(maps).numpy().astype(np.float32)
         if self.evidence == "clean-latent" and capture.clean is not None:
             regions = latent_layout(capture.clean.numpy(), focus, capture.grid, self.latent)
         else:
@@ -87,7 +87,7 @@ class Robust:
 
 
 def _believed(capture: Capture, top: int) -> tuple[str, ...]:
-    """Names of the heads whose maps make the focus of the first noun."""
+    """Names of the heads that agree most on where the first noun is."""
     agreement = map_agreement(capture.probs.flatten(0, 1))[:, 0]
     heads = capture.probs.shape[1]
     best = agreement.topk(min(top, len(agreement))).indices.tolist()
