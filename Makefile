@@ -6,7 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench
+.PHONY: help demo test test-all lint
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,14 +25,11 @@ lint: $(READY) ## Check style, formatting and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-bench: $(READY) ## Run the benchmarks (BENCH_ARGS: further arguments for pytest)
-	$(PY) -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(BENCH_ARGS)
-
 # Nothing here may ask a server for weights. Idle OpenMP threads sleep instead of spinning: on a
 # busy machine spinning threads keep the working ones from their cores.
-demo test test-all bench: export HF_HUB_OFFLINE = 1
-demo test test-all bench: export OMP_WAIT_POLICY = PASSIVE
-demo test test-all bench: export KMP_BLOCKTIME = 0
+demo test test-all: export HF_HUB_OFFLINE = 1
+demo test test-all: export OMP_WAIT_POLICY = PASSIVE
+demo test test-all: export KMP_BLOCKTIME = 0
 
 $(READY): pyproject.toml setup.py constraints.txt .ci/setup
 	@PYTHON='$(PYTHON)' TORCH_PIP_ARGS='$(TORCH_PIP_ARGS)' .ci/setup
