@@ -13,7 +13,13 @@ import torch.distributed as distributed
 from diffusers import WanTransformer3DModel
 from transformers import T5Tokenizer, UMT5EncoderModel
 
-from numina.sprites.model import FLOW_SHIFT, build_text_encoder, build_tokenizer, build_transformer
+from numina.sprites.model import (
+    FLOW_SHIFT,
+    build_text_encoder,
+    build_tokenizer,
+    build_transformer,
+    load,
+)
 from numina.sprites.training_attention import fold_padding, use_training_attention
 
 
@@ -42,7 +48,9 @@ class StageSpec:
 class FlowTrainer:
     """The models, their running average and both optimizers, all in one checkpoint."""
 
-    def __init__(self, folder: Path, seed: int, compiled: bool = True) -> None:
+    def __init__(
+        self, folder: Path, seed: int, compiled: bool = True, start: Path | None = None
+    ) -> None:
         torch.manual_seed(seed)
         running = distributed.is_initialized()
         self.rank = distributed.get_rank() if running else 0
@@ -51,6 +59,8 @@ class FlowTrainer:
         self.tokenizer = build_tokenizer()
         self.transformer = build_transformer()
         self.text_encoder = build_text_encoder(len(self.tokenizer))
+        if start is not None:
+            self._start_from(start)
         self.averages = [p.detach().clone() for p in self.parameters]
         matrices = [
             p
@@ -185,6 +195,14 @@ class FlowTrainer:
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
         partial.rename(self.path)
+
+    def _start_from(self, pipeline: Path) -> None:
+        """Take the weights of a finished pipeline; a checkpoint of this run overrides them."""
+        trained = load(torch.float32, pipeline)
+        _fill(
+            self.parameters,
+            [*trained.transformer.parameters(), *trained.text_encoder.parameters()],
+        )
 
     def _restore(self) -> None:
         state = torch.load(self.path, weights_only=False)

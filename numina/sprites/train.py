@@ -8,6 +8,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -42,11 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes of one thread each")
+    parser.add_argument(
+        "--start", type=Path, help="folder of a finished pipeline to go on from, weights only"
+    )
     parser.add_argument("--compile", action="store_true", help="compile the transformer's blocks")
     options = parser.parse_args(arguments)
 
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    if options.start is not None and not (options.out / "vae").exists():
+        # The transformer knows the latents of its own autoencoder only.
+        shutil.copytree(options.start / "vae", options.out / "vae")
     train_autoencoder(AutoencoderSpec(minutes=options.vae_minutes, seed=options.seed), options.out)
     address = f"file://{tempfile.mkdtemp()}/meeting"
     multiprocessing.start_processes(
@@ -62,7 +69,7 @@ def _train_flow(rank: int, options: argparse.Namespace, address: str) -> None:
         "gloo", init_method=address, rank=rank, world_size=options.processes
     )
     autoencoder = train_autoencoder(AutoencoderSpec(), options.out)
-    trainer = FlowTrainer(options.out, options.seed, compiled=options.compile)
+    trainer = FlowTrainer(options.out, options.seed, options.compile, options.start)
     images = StageSpec("images", options.image_minutes, options.image_batch, options.learning_rate)
     clips = StageSpec(
         "clips", options.clip_minutes, options.clip_batch, options.learning_rate, options.decay
