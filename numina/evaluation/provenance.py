@@ -30,12 +30,14 @@ def commit() -> dict[str, Any] | None:
 
 
 def folder_hash(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files of a folder.
+    """SHA-256 over the names and contents of the files of a model's folder.
+
+    Its model card does not count: what is written about a model changes no result of it.
 
     Raises:
         FormatError: If there is no such folder, or it is empty.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".md")
     if not files:
         raise FormatError(f"{folder} holds no model; give the folder of a saved pipeline")
     digest = hashlib.sha256()
