@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from numina.sprites.model import LATENT_CHANNELS, build_autoencoder
-from numina.sprites.orthogonal import ConvolutionMuon
+from numina.sprites.orthogonal import autoencoder_optimizers
 from numina.sprites.world import FRAME_SIDE, NUM_FRAMES, render, sample_scene
 
 
@@ -47,13 +47,7 @@ def train_autoencoder(spec: AutoencoderSpec, folder: Path) -> AutoencoderKLWan:
         return AutoencoderKLWan.from_pretrained(str(finished)).eval()
     torch.manual_seed(spec.seed)
     model = build_autoencoder()
-    # The norms' gains have four dimensions too, all but one of length 1.
-    kernels = [p for p in model.parameters() if p.ndim >= 4 and p[0].numel() > 1]
-    others = [p for p in model.parameters() if p.ndim < 4 or p[0].numel() == 1]
-    optimizers: list[torch.optim.Optimizer] = [
-        ConvolutionMuon(kernels, lr=spec.kernel_rate),
-        torch.optim.AdamW(others, lr=spec.other_rate, betas=(0.9, 0.97), weight_decay=0.0),
-    ]
+    optimizers = autoencoder_optimizers(model.parameters(), spec.kernel_rate, spec.other_rate)
     # The posterior starts narrow: at its usual width of 1 the first hundred steps only learn to be
     # louder than the noise.
     with torch.no_grad():

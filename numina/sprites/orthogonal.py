@@ -49,3 +49,17 @@ def _orthogonalise(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
         gram = rows @ rows.T
         rows = first * rows + (third * gram + fifth * gram @ gram) @ rows
     return rows.T if tall else rows
+
+
+def autoencoder_optimizers(
+    parameters: Iterable[torch.nn.Parameter], kernel_rate: float, other_rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels among an autoencoder's parameters, AdamW for all others."""
+    every = list(parameters)
+    # The norms' gains have four dimensions too, all but one of length 1.
+    kernels = [p for p in every if p.ndim >= 4 and p[0].numel() > 1]
+    others = [p for p in every if p.ndim < 4 or p[0].numel() == 1]
+    return [
+        ConvolutionMuon(kernels, lr=kernel_rate),
+        torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.97), weight_decay=0.0),
+    ]

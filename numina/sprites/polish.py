@@ -17,7 +17,7 @@ from diffusers import AutoencoderKLWan
 from torch.nn import functional
 
 from numina.sprites.autoencoder import as_model_input, crop, edge_loss, forget_past
-from numina.sprites.orthogonal import ConvolutionMuon
+from numina.sprites.orthogonal import autoencoder_optimizers
 from numina.sprites.world import FRAME_SIDE, render, sample_scene
 
 
@@ -42,12 +42,7 @@ def polish_decoder(spec: PolishSpec, folder: Path) -> AutoencoderKLWan:
     torch.manual_seed(spec.seed)
     model = AutoencoderKLWan.from_pretrained(str(folder / "vae")).eval()
     decoding = [*model.post_quant_conv.parameters(), *model.decoder.parameters()]
-    kernels = [p for p in decoding if p.ndim >= 4 and p[0].numel() > 1]
-    others = [p for p in decoding if p.ndim < 4 or p[0].numel() == 1]
-    optimizers: list[torch.optim.Optimizer] = [
-        ConvolutionMuon(kernels, lr=spec.kernel_rate),
-        torch.optim.AdamW(others, lr=spec.other_rate, betas=(0.9, 0.97), weight_decay=0.0),
-    ]
+    optimizers = autoencoder_optimizers(decoding, spec.kernel_rate, spec.other_rate)
     spread = torch.tensor(model.config.latents_std).view(1, -1, 1, 1, 1) * spec.noise
     rng = np.random.default_rng((spec.seed, 2))
     began, logged, step, running = time.monotonic(), 0.0, 0, 0.0
