@@ -2,7 +2,8 @@
 
 Whatever stands between ``<!-- table:NAME -->`` and ``<!-- /table -->`` is replaced by the table of
 ``benchmarks/results/cpu/NAME/summary.json``, where NAME begins with ``sprites-``. A kind may follow
-the name: ``<!-- table:NAME methods -->`` (the default) or ``<!-- table:NAME counts -->``.
+the name: ``<!-- table:NAME methods -->`` (the default), ``<!-- table:NAME counts -->`` or
+``<!-- table:NAME removals -->``.
 """
 
 import argparse
@@ -33,6 +34,8 @@ TITLES = {
     "one-pass-attention": "robust, one pass, attention alone",
     "oracle": "control: true layout of the plain clip",
     "misplaced": "control: that layout in wrong places",
+    "oracle-one-pass": "control: true layout, from the first look on",
+    "misplaced-one-pass": "control: wrong places, from the first look on",
     "seed-search-5": "best of five seeds, by the exact counter",
 }
 
@@ -70,9 +73,21 @@ def counts_table(summary: dict[str, Any]) -> list[str]:
     return [_line(row) for row in rows]
 
 
+def removals_table(summary: dict[str, Any]) -> list[str]:
+    """How much better the removals are than those of the control with wrong places."""
+    rows = [("", "against", "gain in removals reached (95 %)", "prompts"), ("---",) * 4]
+    for pair, paired in summary["removals"].items():
+        control = "misplaced-one-pass" if pair.endswith("misplaced-one-pass") else "misplaced"
+        name = pair.removesuffix(f"-{control}")
+        gain = f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})"
+        rows.append((TITLES.get(name, name), TITLES[control], gain, str(paired["n"])))
+    return [_line(row) for row in rows]
+
+
 KINDS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "methods": methods_table,
     "counts": counts_table,
+    "removals": removals_table,
 }
 
 

@@ -13,7 +13,7 @@ from numina.evaluation.clip import Clip, Evaluated, Plain, Task, plain_clip
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
 from numina.generation.request import resolve_request
-from numina.generation.run import PipelineRun, denoisers, strength_of
+from numina.generation.run import PipelineRun, denoisers, first_step_at, strength_of
 from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
@@ -61,7 +61,7 @@ class Guided:
 
 @dataclass(frozen=True)
 class GivenLayout:
-    """Guidance from the first step on by the true layout of the plain clip, refined as usual.
+    """Guidance by the true layout of the plain clip, refined as usual.
 
     A control: with the true places it bounds what identification could bring, with wrong places
     it shows what a method gets without knowing where anything is. A plain clip whose layout is
@@ -70,10 +70,13 @@ class GivenLayout:
     Attributes:
         method: Who refines the layout and guides.
         misplaced: Whether the layout is rolled to wrong places.
+        mode: When guidance sets in: ``"restart"`` from the first step on, ``"one-pass"`` after the
+            step of the first look, when the sprites have begun to form where they stand.
     """
 
     method: Method
     misplaced: bool = False
+    mode: Mode = "restart"
     needs_plain: bool = True
 
     def generate(self, task: Task) -> Clip:
@@ -89,7 +92,7 @@ class GivenLayout:
         focus = np.zeros((len(case.targets), *layout.labels.shape), np.float32)
         sighting = Sighting(layout, focus, tracks=Tracks.of(layout))
         edit = method.refine(sighting, case.targets)
-        frames, forwards = _guided_by(edit, task, method)
+        frames, forwards = _guided_by(edit, task, method, self.mode)
         return Clip(frames, forwards, time.perf_counter() - started, "guided", seen)
 
 
@@ -130,6 +133,8 @@ METHODS: Mapping[str, Evaluated] = MappingProxyType(
         "one-pass-attention": Guided(Robust(evidence="attention"), "one-pass"),
         "oracle": GivenLayout(Robust()),
         "misplaced": GivenLayout(Robust(), misplaced=True),
+        "oracle-one-pass": GivenLayout(Robust(), mode="one-pass"),
+        "misplaced-one-pass": GivenLayout(Robust(), misplaced=True, mode="one-pass"),
         "seed-search-5": BestOfSeeds(5),
     }
 )
@@ -153,8 +158,10 @@ def methods_named(names: Iterable[str]) -> dict[str, Evaluated]:
     return chosen
 
 
-def _guided_by(edit: LayoutEdit, task: Task, method: Method) -> tuple[NDArray[np.float32], float]:
-    """Frames of a run that enforces ``edit`` from its first step on, and its forwards."""
+def _guided_by(
+    edit: LayoutEdit, task: Task, method: Method, mode: Mode
+) -> tuple[NDArray[np.float32], float]:
+    """Frames of a run that enforces ``edit`` as early as ``mode`` can, and its forwards."""
     pipe, case, call = task.pipe, task.case, task.suite.call(task.case)
     adapter = adapter_for(denoisers(pipe)[0])
     request = resolve_request(pipe, case.prompt, "required", "subjects", adapter.clean_prompt, call)
@@ -164,7 +171,9 @@ def _guided_by(edit: LayoutEdit, task: Task, method: Method) -> tuple[NDArray[np
         )
     text = request.text()
     run = PipelineRun(pipe, {"prompt": case.prompt, **call}, on_encoded=text.measure)
-    guide = Guide(text, strength_of(method, len(run.noises)))
+    strength = strength_of(method, len(run.noises))
+    looked = first_step_at(run.noises, max(method.looks)) if mode == "one-pass" else -1
+    guide = Guide(text, lambda moment: strength(moment) if moment.step > looked else 0.0)
     guide.enforce(method.plan([edit], request.num_nouns))
     attempt = run.attempt({Site(layer, "cross"): guide for layer in range(run.num_layers)}, "guide")
     return attempt.output.frames[0], attempt.cost.forwards

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 RESAMPLES = 10_000
 _BOOTSTRAP_SEED = 20260408
 
+Change = Literal["additions", "removals"]
+
 
 @dataclass(frozen=True, eq=False)
 class Observation:
@@ -73,7 +75,7 @@ def accuracy_by_count(clips: Sequence[Observation]) -> dict[int, float]:
 def reached(
     plain: Sequence[Observation],
     mended: Sequence[Observation],
-    change: Literal["additions", "removals"],
+    change: Change,
 ) -> float | None:
     """Share of the nouns miscounted by the plain run that a method puts right.
 
@@ -90,14 +92,28 @@ def reached(
         Share of them whose median count under the method is the one asked for; None where the
         plain run has no such noun.
     """
+    hits = np.concatenate(mended_nouns(plain, mended, change)) if plain else np.empty(0)
+    return float(hits.mean()) if hits.size else None
+
+
+def mended_nouns(
+    plain: Sequence[Observation], mended: Sequence[Observation], change: Change
+) -> list[NDArray[np.bool_]]:
+    """For each clip and each noun of ``reached`` in it, whether the method put it right.
+
+    Args:
+        plain: The plain clips.
+        mended: The clips of the same prompts under the method, in the same order.
+        change: As for ``reached``.
+    """
     hits = []
     for before, after in zip(plain, mended, strict=True):
         if not np.array_equal(before.targets, after.targets):
             raise ValueError("plain and mended clips must be of the same prompts")
         error = before.medians - before.targets
         wrong = error < 0 if change == "additions" else error > 0
-        hits += (after.medians == after.targets)[wrong].tolist()
-    return float(np.mean(hits)) if hits else None
+        hits.append((after.medians == after.targets)[wrong])
+    return hits
 
 
 def bootstrap_interval(

@@ -13,6 +13,7 @@ from numina.evaluation.metrics import (
     accuracy_by_count,
     bootstrap_interval,
     count_accuracy,
+    mended_nouns,
     reached,
     temporal_consistency,
 )
@@ -21,7 +22,16 @@ from numina.evaluation.results import Row
 PLAIN = "plain"
 # Beside the gain over the plain run: who is compared with whom, where both were run.
 CHALLENGERS = ("robust", "robust-2", "one-pass", "oracle")
-RIVALS = ("paper", "paper-scaled", "misplaced", "seed-search-5")
+RIVALS = ("paper", "paper-scaled", "misplaced", "misplaced-one-pass", "seed-search-5")
+# Whose removals are compared with those of the control that guides from the same step on.
+CONTROLS = (
+    ("robust", "misplaced"),
+    ("robust-attention", "misplaced"),
+    ("oracle", "misplaced"),
+    ("one-pass", "misplaced-one-pass"),
+    ("one-pass-attention", "misplaced-one-pass"),
+    ("oracle-one-pass", "misplaced-one-pass"),
+)
 
 
 def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
@@ -33,7 +43,8 @@ def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int])
         seeds: The cases to report.
 
     Returns:
-        ``{"methods": {name: figures}, "paired": {"a-b": gain}}``.
+        ``{"methods": {name: figures}, "paired": {"a-b": gain}, "removals": {"a-b": gain}}``, the
+        last over the prompts of which the plain run shows too many of something.
 
     Raises:
         EvaluationError: If a single result is missing: an average over what happens to be there
@@ -70,6 +81,7 @@ def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int])
             for method in methods
         },
         "paired": _paired(accuracy),
+        "removals": _removals(clips),
     }
 
 
@@ -103,6 +115,25 @@ def _paired(accuracy: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
         }
         for one, other in pairs
     }
+
+
+def _removals(clips: Mapping[str, Sequence[Observation]]) -> dict[str, Any]:
+    """How many more of the nouns drawn too often come out right than under the control."""
+    gains = {}
+    for one, other in CONTROLS:
+        if one not in clips or other not in clips:
+            continue
+        ours = mended_nouns(clips[PLAIN], clips[one], "removals")
+        theirs = mended_nouns(clips[PLAIN], clips[other], "removals")
+        gained = [a.mean() - b.mean() for a, b in zip(ours, theirs, strict=True) if a.size]
+        if gained:
+            values = np.array(gained)
+            gains[f"{one}-{other}"] = {
+                "gain": float(values.mean()),
+                "ci95": list(bootstrap_interval(values)),
+                "n": len(values),
+            }
+    return gains
 
 
 def _identified(rows: Sequence[Row], plain: Sequence[Observation]) -> float | None:

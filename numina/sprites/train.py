@@ -1,8 +1,8 @@
 """Trains the sprites pipeline from nothing: ``python -m numina.sprites.train --out FOLDER``.
 
-Four stages: the autoencoder, pools of its latents, flow matching on single frames, which teaches
-shapes and counts cheaply, and flow matching on clips. Each may be interrupted; the same command
-goes on where it stopped.
+Five stages: the autoencoder, its decoder alone, pools of its latents, flow matching on single
+frames, which teaches shapes and counts cheaply, and flow matching on clips. Each may be
+interrupted; the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch.multiprocessing as multiprocessing
 from numina.sprites.autoencoder import AutoencoderSpec, encode_pool, train_autoencoder
 from numina.sprites.export import export
 from numina.sprites.flow import FlowTrainer, StageSpec
+from numina.sprites.polish import PolishSpec, polish_decoder
 from numina.sprites.world import NUM_FRAMES
 
 
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--out", type=Path, required=True, help="folder of checkpoints and of the finished pipeline"
     )
     parser.add_argument("--vae-minutes", type=float, default=8.0)
+    parser.add_argument(
+        "--polish-minutes", type=float, default=5.0, help="for the decoder; 0 leaves it as it is"
+    )
     parser.add_argument("--image-minutes", type=float, default=18.0)
     parser.add_argument("--clip-minutes", type=float, default=30.0)
     parser.add_argument("--image-pool", type=int, default=5000, help="for each process")
@@ -55,6 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
         # The transformer knows the latents of its own autoencoder only.
         shutil.copytree(options.start / "vae", options.out / "vae")
     train_autoencoder(AutoencoderSpec(minutes=options.vae_minutes, seed=options.seed), options.out)
+    polished = (options.out / "vae-polished" / "config.json").exists()
+    if options.start is None and options.polish_minutes and not polished:
+        polish_decoder(PolishSpec(options.polish_minutes), options.out)
     address = f"file://{tempfile.mkdtemp()}/meeting"
     multiprocessing.start_processes(
         _train_flow, (options, address), nprocs=options.processes, start_method="spawn"

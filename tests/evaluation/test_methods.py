@@ -11,6 +11,9 @@ import torch
 
 from numina.evaluation import Case, Clip, EvaluationError, Plain, SpritesSuite, Task
 from numina.evaluation.methods import METHODS, BestOfSeeds, GivenLayout, Guided, methods_named
+from numina.generation.run import first_step_at, noise_levels
+from numina.guidance.schedule import GuidanceSchedule
+from numina.guidance.whole_layout import RobustPlan
 from numina.methods.robust import Robust
 from numina.sprites.model import (
     build_autoencoder,
@@ -126,6 +129,26 @@ def test_a_true_layout_that_is_wrong_guides_one_run_from_its_start(pipe, plain):
     elsewhere = GivenLayout(Robust(), misplaced=True).generate(task)
     assert elsewhere.seen == clip.seen
     assert not np.array_equal(elsewhere.frames, clip.frames)
+
+
+def test_a_control_of_one_pass_mode_sets_in_after_the_first_look(pipe, plain, monkeypatch):
+    task, guided = Task(pipe, seen_suite(1), CASE, plain), []
+    bias = RobustPlan.bias
+
+    def watched(self, query, text, groups, strength, moment):
+        guided.append(moment.step)
+        return bias(self, query, text, groups, strength, moment)
+
+    monkeypatch.setattr(RobustPlan, "bias", watched)
+    method = Robust(looks=(0.9, 0.7), schedule=GuidanceSchedule(until=0.3))
+    looked = first_step_at(noise_levels(pipe, SUITE.call(CASE)), 0.9)
+    assert looked > 0
+    clip = GivenLayout(method, mode="one-pass").generate(task)
+    assert min(guided) == looked + 1
+    assert clip.forwards == plain.forwards
+    guided.clear()
+    GivenLayout(method).generate(task)
+    assert min(guided) == 0
 
 
 def tried(attempts):

@@ -84,3 +84,13 @@ def test_results_of_other_prompts_and_methods_are_left_aside():
     assert list(some["methods"]) == ["plain", "robust"]
     assert some["methods"]["plain"]["count_acc"] == 0.25
     assert some["methods"]["plain"]["n"] == 2
+
+
+def test_removals_are_compared_with_those_in_wrong_places_prompt_by_prompt():
+    summary = summarise(ROWS, list(SHARES), range(3))
+    # The plain run has too many of something in two prompts (3 and 2.5 of 2). Robust mends both;
+    # in wrong places the median is 2.5 each time.
+    assert summary["removals"] == {
+        "robust-misplaced": {"gain": 1.0, "ci95": [1.0, 1.0], "n": 2},
+    }
+    assert summarise(ROWS, ["plain", "robust"], range(3))["removals"] == {}

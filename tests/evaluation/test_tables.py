@@ -30,6 +30,7 @@ SUMMARY = {
         },
     },
     "paired": {"one-pass-plain": {"gain": 0.4476, "ci95": [0.37, 0.53]}},
+    "removals": {"one-pass-misplaced-one-pass": {"gain": 0.31, "ci95": [0.2, 0.4], "n": 61}},
     "manifest": {
         "seed": 100000,
         "code": [None, {"commit": "0123456789abcdef", "dirty": True}],
@@ -71,6 +72,14 @@ def test_counts_stand_in_the_order_of_numbers(root):
     lines = filled(marked(kind=" counts"), root).splitlines()
     assert lines[3] == "|  | 1 | 2 | 10 |"
     assert lines[6] == "| **robust, one pass** | 1.000 | – | 0.250 |"
+
+
+def test_removals_stand_beside_their_control(root):
+    lines = filled(marked(kind=" removals"), root).splitlines()
+    assert lines[5] == (
+        "| **robust, one pass** | control: wrong places, from the first look on "
+        "| +0.310 (+0.200 to +0.400) | 61 |"
+    )
 
 
 def test_filling_twice_changes_nothing(root):
