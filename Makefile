@@ -4,6 +4,8 @@
 
 PY := .venv/bin/python
 READY := .venv/.ready
+# What the CPU extension is built from.
+CSRC := $(wildcard csrc/*.cpp csrc/*.h)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint
@@ -31,6 +33,6 @@ demo test test-all: export HF_HUB_OFFLINE = 1
 demo test test-all: export OMP_WAIT_POLICY = PASSIVE
 demo test test-all: export KMP_BLOCKTIME = 0
 
-$(READY): pyproject.toml setup.py constraints.txt .ci/setup
+$(READY): pyproject.toml setup.py constraints.txt .ci/setup $(CSRC)
 	@PYTHON='$(PYTHON)' TORCH_PIP_ARGS='$(TORCH_PIP_ARGS)' .ci/setup
 	@touch $@

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 
+import torch
+
 from .errors import ImplementationError
 
 
@@ -26,13 +28,16 @@ class _Needs:
 
     module: str  # relative where it starts with a dot
     advice: str
+    torch: tuple[int, int] = (0, 0)  # the oldest that can load it
 
 
 _NEEDS = {
     Impl.TRITON: _Needs("triton", "install triton on a machine with a GPU"),
     Impl.CPU: _Needs(
         "._cpu",
-        "rebuild with a C++ compiler: pip install --no-build-isolation numina-attention",
+        "rebuild with torch 2.10 or newer and a C++ compiler: "
+        "pip install --no-build-isolation numina-attention",
+        torch=(2, 10),  # The first whose stable ABI splits work among threads.
     ),
 }
 _PREFERRED = {"cuda": Impl.TRITON, "cpu": Impl.CPU}
@@ -68,7 +73,10 @@ def is_installed(impl: Impl) -> bool:
     """Whether ``impl`` can be asked for."""
     if find_spec(f".{impl.value}", __package__) is None:
         return False
-    return impl not in _NEEDS or find_spec(_NEEDS[impl].module, __package__) is not None
+    if impl not in _NEEDS:
+        return True
+    needs = _NEEDS[impl]
+    return _torch_version() >= needs.torch and find_spec(needs.module, __package__) is not None
 
 
 @cache
@@ -90,3 +98,7 @@ def _default(device_type: str) -> Impl:
             stacklevel=2,
         )
     return Impl.EAGER
+
+
+def _torch_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in torch.__version__.split(".")[:2])

@@ -1,6 +1,7 @@
 """What pip installs: files, metadata, and the public names."""
 
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -25,19 +26,23 @@ PLANTED = [
 ]
 # The CPU extension is left out: it takes a compiler and a minute, and gives another kind of wheel.
 TREE = ["pyproject.toml", "setup.py", "README.md", "LICENSE", "numina", "numina_kernels"]
+NO_COMPILER = {"CC": "no-compiler", "CXX": "no-compiler"}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """A wheel built from a copy of the tree, as pip builds it where there is no torch."""
-    folder = tmp_path_factory.mktemp("wheel")
+    return build_wheel(tmp_path_factory.mktemp("wheel"), TREE, {})
+
+
+def build_wheel(folder: Path, tree: list[str], environment: dict[str, str]) -> zipfile.ZipFile:
     source = folder / "source"
     source.mkdir()
-    for name in TREE:
+    for name in tree:
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            # A tree that is worked in holds the extension already.
+            leave = shutil.ignore_patterns("__pycache__", "*.so")
+            shutil.copytree(ROOT / name, source / name, ignore=leave)
         else:
             shutil.copy(ROOT / name, source / name)
     for name in PLANTED:
@@ -45,7 +50,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         (source / name).write_text("stand-in")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     command += ["--no-index", "--quiet", "--wheel-dir", str(folder), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)
@@ -59,6 +66,14 @@ def read_metadata(wheel: zipfile.ZipFile):
 def test_without_sources_to_compile_the_wheel_is_pure_python(wheel: zipfile.ZipFile):
     version = read_metadata(wheel)["Version"]
     assert Path(wheel.filename).name == f"numina_attention-{version}-py3-none-any.whl"
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_wheel_is_pure_python_too(tmp_path: Path):
+    wheel = build_wheel(tmp_path, [*TREE, "csrc"], NO_COMPILER)
+
+    assert Path(wheel.filename).name.endswith("-py3-none-any.whl")
+    assert not [name for name in wheel.namelist() if name.endswith((".so", ".cpp", ".h"))]
 
 
 def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile):

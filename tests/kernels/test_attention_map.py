@@ -33,14 +33,14 @@ from numina_kernels.testing import (
     seed=st.integers(0, 2**16),
 )
 def test_every_case_stays_within_the_error_of_plain_torch(
-    sizes, head_dim, columns, dtype, layout, lse_first, seed
+    impl, sizes, head_dim, columns, dtype, layout, lse_first, seed
 ):
     query, key, _ = make_qkv(*sizes, head_dim, dtype=dtype, seed=seed)
     query, key = strided_like(query, layout), strided_like(key, layout)
     y, x, _ = (strided_like(t, layout) for t in make_qkv(*sizes, columns, dtype=torch.float32))
     exact = AttentionMap(query.double(), key.double(), impl="reference")
     plain = AttentionMap(query, key, impl="reference")
-    actual = AttentionMap(query, key)
+    actual = AttentionMap(query, key, impl=impl)
     rounding = score_rounding(query, key)
 
     with poisoned_buffers():

@@ -70,7 +70,7 @@ def roundings(query, key, value, bias, offset=None):
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(case=cases())
-def test_every_case_stays_within_the_error_of_plain_torch(case):
+def test_every_case_stays_within_the_error_of_plain_torch(impl, case):
     query, key, value, groups, bias, offset = case
     exact = biased_attention_with_probs(
         query.double(), key.double(), value.double(), groups, bias,
@@ -81,7 +81,9 @@ def test_every_case_stays_within_the_error_of_plain_torch(case):
     )
 
     with poisoned_buffers():
-        actual = biased_attention_with_probs(query, key, value, groups, bias, key_offset=offset)
+        actual = biased_attention_with_probs(
+            query, key, value, groups, bias, key_offset=offset, impl=impl
+        )
 
     floors = roundings(query, key, value, bias, offset)
     for got, eager, true, floor in zip(actual, plain, exact, floors, strict=True):

@@ -18,7 +18,7 @@ from numina_kernels.testing import make_groups, make_layout_bias, make_qkv, stri
 OPS = torch.ops.numina
 
 
-def arguments(layout="contiguous", dtype=torch.float32, device="cpu"):
+def arguments(layout="contiguous", dtype=torch.float32, impl="eager"):
     """Arguments of every operation, by name; of those with a bias also without."""
     tensors = make_qkv(2, 12, 9, 2, 8, dtype=dtype)
     query, key, value = (strided_like(tensor, layout) for tensor in tensors)
@@ -26,7 +26,7 @@ def arguments(layout="contiguous", dtype=torch.float32, device="cpu"):
     bias = make_layout_bias(groups, 12, batch=2, heads=2)
     offset, lse = torch.randn(1, 9), torch.randn(2, 2, 12)
     group_parts = group_arguments(groups)
-    end = (0.5, "eager")
+    end = (0.5, str(impl))
     return {
         "biased_attention": (query, key, value, *bias_arguments(bias), offset, *end),
         "biased_attention without a bias": (query, key, value, *bias_arguments(None), None, *end),
@@ -47,14 +47,14 @@ def operation(name):
 
 
 @pytest.mark.parametrize("name", arguments())
-def test_opcheck(name):
-    torch.library.opcheck(operation(name), arguments("heads first")[name])
+def test_opcheck(impl, name):
+    torch.library.opcheck(operation(name), arguments("heads first", impl=impl)[name])
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "heads first", "sliced", "expanded"])
 @pytest.mark.parametrize("name", arguments())
-def test_fakes_have_the_strides_and_dtypes_of_the_real_outputs(name, layout):
-    real_arguments = arguments(layout, torch.bfloat16)[name]
+def test_fakes_have_the_strides_and_dtypes_of_the_real_outputs(impl, name, layout):
+    real_arguments = arguments(layout, torch.bfloat16, impl)[name]
     real = operation(name)(*real_arguments)
     with FakeTensorMode() as mode:
         fake = operation(name)(
