@@ -5,10 +5,9 @@ import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
-
-import torch
 
 from .errors import ImplementationError
 
@@ -28,16 +27,20 @@ class _Needs:
 
     module: str  # relative where it starts with a dot
     advice: str
-    torch: tuple[int, int] = (0, 0)  # the oldest that can load it
+    distribution: str
+    version: tuple[int, int]  # the oldest that serves
 
 
 _NEEDS = {
-    Impl.TRITON: _Needs("triton", "install triton on a machine with a GPU"),
+    Impl.TRITON: _Needs(
+        "triton", "install triton 3.6 or newer, on a machine with a GPU", "triton", (3, 6)
+    ),
     Impl.CPU: _Needs(
         "._cpu",
         "rebuild with torch 2.10 or newer and a C++ compiler: "
         "pip install --no-build-isolation numina-attention",
-        torch=(2, 10),  # The first whose stable ABI splits work among threads.
+        "torch",
+        (2, 10),  # The first whose stable ABI splits work among threads.
     ),
 }
 _PREFERRED = {"cuda": Impl.TRITON, "cpu": Impl.CPU}
@@ -76,7 +79,15 @@ def is_installed(impl: Impl) -> bool:
     if impl not in _NEEDS:
         return True
     needs = _NEEDS[impl]
-    return _torch_version() >= needs.torch and find_spec(needs.module, __package__) is not None
+    return find_spec(needs.module, __package__) is not None and _is_new_enough(needs)
+
+
+def _is_new_enough(needs: _Needs) -> bool:
+    try:
+        found = version(needs.distribution)
+    except PackageNotFoundError:  # built under another name
+        return True
+    return tuple(map(int, found.split(".")[:2])) >= needs.version
 
 
 @cache
@@ -98,7 +109,3 @@ def _default(device_type: str) -> Impl:
             stacklevel=2,
         )
     return Impl.EAGER
-
-
-def _torch_version() -> tuple[int, ...]:
-    return tuple(int(part) for part in torch.__version__.split(".")[:2])

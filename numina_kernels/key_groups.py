@@ -91,6 +91,24 @@ class KeyGroups:
             raise LayoutError(f"a noun owns a key at {kept - 1} or later, where all is padding")
         return KeyGroups(self.index[:, :kept], self.count)
 
+    def nouns_last(self) -> tuple[Tensor, "KeyGroups"]:
+        """Put the keys of nouns behind all others.
+
+        Attention does not care about the order of keys, and text keys carry no position. So a
+        text, or its keys and values, may be reordered once per prompt,
+        ``key.index_select(1, order)``: what a bias can touch is then one end of it, and a
+        streaming kernel treats all that comes before as plain. Never waits for the device.
+
+        Returns:
+            The order of the keys, ``[K]`` int64, and their groups in that order.
+        """
+        keys, count = self.index.shape[1], self.columns.numel()
+        owned = torch.zeros(keys, dtype=torch.int8, device=self.index.device)
+        order = owned.index_fill(0, self.columns, 1).argsort(stable=True)
+        columns = torch.arange(keys - count, keys, device=self.index.device)
+        index = self.index.index_select(1, order)
+        return order, KeyGroups.trusted(index, self.count, columns)
+
     def to(self, device: torch.device | str) -> "KeyGroups":
         """The same groups on ``device``; nothing is checked again."""
         return KeyGroups.trusted(self.index.to(device), self.count, self.columns.to(device))

@@ -19,6 +19,11 @@ import torch
 if TYPE_CHECKING:
     from diffusers import WanPipeline
 
+# Without a GPU the kernels of Triton run in its interpreter. Triton reads this when it is imported,
+# so it must be set before anything asks for Triton; torch does so when it compiles.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # The same number everywhere: the order of a sum, and with it the last bits, depends on it.
 torch.set_num_threads(2)
 

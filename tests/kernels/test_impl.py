@@ -32,6 +32,17 @@ def test_a_gpu_without_triton_runs_eager_and_says_so_once(bare):
         assert resolve(None, "cuda") is Impl.EAGER
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"), [("3.5.1", False), ("3.6.0", True), ("3.10.0+git1", True), ("4.0", True)]
+)
+def test_an_old_triton_counts_as_none(monkeypatch, found, expected):
+    monkeypatch.setattr(impls, "find_spec", lambda *_: object())
+    monkeypatch.setattr(impls, "version", lambda _: found)
+    impls.is_installed.cache_clear()
+    assert impls.is_installed(Impl.TRITON) is expected
+    impls.is_installed.cache_clear()
+
+
 def test_the_best_installed_implementation_is_the_default(monkeypatch):
     monkeypatch.setattr(impls, "is_installed", lambda impl: True)
     impls._default.cache_clear()

@@ -14,6 +14,26 @@ def test_columns_are_the_keys_with_a_noun_in_any_batch_row():
     assert groups.columns.tolist() == [1, 2, 3]
 
 
+def test_nouns_last_keeps_the_order_within_both_parts():
+    groups = KeyGroups(index([-1, 0, -1, 1, -1], [-1, 0, 1, -1, -1]), 2)
+
+    order, moved = groups.nouns_last()
+
+    assert order.tolist() == [0, 4, 1, 2, 3]
+    assert moved.index.tolist() == [[-1, -1, 0, -1, 1], [-1, -1, 0, 1, -1]]
+    assert moved.columns.tolist() == [2, 3, 4]
+    assert moved.count == 2
+
+
+def test_nouns_last_without_a_noun_changes_nothing():
+    groups = KeyGroups(index([-1, -1, -1]), 2)
+
+    order, moved = groups.nouns_last()
+
+    assert order.tolist() == [0, 1, 2]
+    assert moved.columns.numel() == 0
+
+
 def test_positions_become_an_index():
     groups = KeyGroups.from_positions([[1, 2], [], [5]], keys=7)
 

@@ -1,0 +1,20 @@
+"""Triton kernels: tensors stream through, no score is ever stored."""
+
+from .attention_map import (
+    attention_map_apply,
+    attention_map_apply_transposed,
+    attention_map_lse,
+    attention_map_reapply,
+)
+from .biased_attention import biased_attention, biased_attention_with_probs
+from .token_probs import token_probs
+
+__all__ = [
+    "attention_map_apply",
+    "attention_map_apply_transposed",
+    "attention_map_lse",
+    "attention_map_reapply",
+    "biased_attention",
+    "biased_attention_with_probs",
+    "token_probs",
+]

@@ -1,0 +1,105 @@
+"""Launch configurations as data: how large a tile, how many warps, how deep a pipeline.
+
+There is no autotuning: every process would tune again, and the first steps would not be
+repeatable. Each choice was made on registers, spills and shared memory of the machine code, which
+``benchmarks/compile_check.py`` prints for all of them; none was timed yet. A configuration is
+followed by smaller ones for devices with less shared memory than their family.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+INTERPRETER = 0
+ARCHITECTURES = (80, 90, 100)
+# Of float32 each tile is twice as large and is split in three products.
+MOST_HEAD_DIM = {16: 256, 32: 128}
+# Columns of one product with a map; more are done in several.
+MOST_COLUMNS = {16: 128, 32: 32}
+
+
+class Form(StrEnum):
+    """What is launched, as far as its resources go."""
+
+    STREAM = "stream"  # attention over any number of keys
+    ONE_TILE = "one tile"  # attention over keys that fit one tile
+    PRODUCT = "product"  # a product with a known log-sum-exp
+    PROBS = "probs"  # noun probabilities from a known log-sum-exp
+
+
+@dataclass(frozen=True)
+class LaunchConfig:
+    """Numbers of one launch.
+
+    Attributes:
+        block_m: Rows of the result that a program owns.
+        block_n: Rows of a tile that streams past; where all fit one tile, the most of them.
+        num_warps: Warps of a program; a warp group of Hopper is four.
+        num_stages: Tiles in flight.
+    """
+
+    block_m: int
+    block_n: int
+    num_warps: int
+    num_stages: int
+
+
+# So small that a test of a hundred keys has several tiles, so large that it has few programs.
+_INTERPRETED = (LaunchConfig(128, 64, 4, 1),)
+
+# 128 x 64 with two warp groups is the largest tile whose masked tail, which holds scores, output
+# and the bias of a noun at once, spills nothing: 128 x 128 spills 114 registers on sm_90. Three
+# stages take 128 of 227 KiB there and 96 KiB on sm_80, which small cards of that family have too.
+_WIDE = (LaunchConfig(128, 64, 8, 3),)
+# An output of 256 columns takes twice the registers: 128 x 64 spills.
+_WIDE_256 = (LaunchConfig(64, 64, 8, 2), LaunchConfig(64, 32, 8, 1))
+# No loop, so nothing to keep in flight; up to 128 keys, the text of a long prompt.
+_ONE_TILE = (LaunchConfig(128, 128, 8, 1),)
+_ONE_TILE_256 = (LaunchConfig(64, 128, 8, 1), LaunchConfig(32, 128, 8, 1))
+# Results have few columns, so registers are plenty (82 to 128).
+_PRODUCT = (LaunchConfig(128, 64, 8, 3),)
+_PRODUCT_256 = (LaunchConfig(128, 64, 8, 2), LaunchConfig(64, 32, 4, 2))
+_PROBS = (LaunchConfig(128, 0, 8, 1),)
+# Operands of float32 are split in registers: attention with 64 x 32 spills on every architecture,
+# and without values also with 32 x 32. Products have few columns and one warp group.
+_FLOAT32 = (LaunchConfig(16, 32, 4, 2),)
+_FLOAT32_PRODUCT = (LaunchConfig(64, 32, 4, 2),)
+_FLOAT32_PROBS = (LaunchConfig(32, 0, 8, 1),)
+
+_SHARED = {
+    (Form.STREAM, 16, 128): _WIDE,
+    (Form.STREAM, 16, 256): _WIDE_256,
+    (Form.STREAM, 32, 128): _FLOAT32,
+    (Form.ONE_TILE, 16, 128): _ONE_TILE,
+    (Form.ONE_TILE, 16, 256): _ONE_TILE_256,
+    (Form.ONE_TILE, 32, 128): _FLOAT32,
+    (Form.PRODUCT, 16, 128): _PRODUCT,
+    (Form.PRODUCT, 16, 256): _PRODUCT_256,
+    (Form.PRODUCT, 32, 128): _FLOAT32_PRODUCT,
+    (Form.PROBS, 16, 256): _PROBS,
+    (Form.PROBS, 32, 128): _FLOAT32_PROBS,
+}
+_TABLE = {
+    80: _SHARED,
+    90: _SHARED,
+    # Tensor memory hands the scores of a tile to registers at once: with 128 queries and 64 keys
+    # on eight warps the one tile spills 50 registers, with 64 queries on four none.
+    100: _SHARED | {(Form.ONE_TILE, 16, 128): (LaunchConfig(64, 128, 4, 1),)},
+}
+
+
+def candidates(architecture: int, form: Form, bits: int, width: int) -> tuple[LaunchConfig, ...]:
+    """Configurations from the preferred one to the smallest.
+
+    Args:
+        architecture: Compute capability, 90 for 9.0, or ``INTERPRETER``.
+        form: What is launched.
+        bits: 16 or 32, of a number of the query.
+        width: Block of the head dimension, or of the columns if that is larger.
+    """
+    if architecture == INTERPRETER:
+        return _INTERPRETED
+    # 12.x is named Blackwell but multiplies as Ampere does.
+    family = 80 if architecture < 90 or architecture >= 120 else architecture // 10 * 10
+    table = _TABLE[min(family, ARCHITECTURES[-1])]
+    widths = sorted(at for *key, at in table if key == [form, bits])
+    return table[form, bits, next(at for at in widths if width <= at)]

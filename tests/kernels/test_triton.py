@@ -1,0 +1,376 @@
+"""The Triton kernels against the float64 oracle: on a GPU where there is one, else interpreted.
+
+The contract that all implementations share is tested beside each operation; here is what is
+particular to tiles: which keys are streamed, which go through the masked tail.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numina_kernels import (
+    AttentionMap,
+    BiasMode,
+    DTypeError,
+    ImplementationError,
+    KeyGroups,
+    UnsupportedHeadDim,
+    biased_attention,
+    biased_attention_with_probs,
+    token_probs,
+)
+from numina_kernels.testing import (
+    assert_within_budget,
+    make_groups,
+    make_layout_bias,
+    make_qkv,
+    poisoned_buffers,
+    score_rounding,
+    strided_like,
+)
+
+pytest.importorskip("triton", reason="triton is not installed: pip install 'triton>=3.6'")
+
+from numina_kernels.triton import launch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+try:
+    launch.architecture(torch.empty(0, device=DEVICE))
+except ImplementationError:
+    pytest.skip(
+        "no CUDA device, and triton was imported before TRITON_INTERPRET=1 was set",
+        allow_module_level=True,
+    )
+
+INF = math.inf
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+LAYOUTS = ["contiguous", "heads first", "sliced", "expanded"]
+# Keys of a tile, in the interpreter also the most that are one tile.
+TILE = 64
+
+
+@st.composite
+def cases(draw):
+    """Any lengths, nouns, classes and strides; few heads, because the interpreter is slow."""
+    batch, heads = draw(st.sampled_from([(1, 1), (1, 2), (2, 1)]))
+    queries = draw(st.one_of(st.integers(1, 20), st.integers(120, 140)))
+    keys = draw(st.one_of(st.integers(1, 2 * TILE), st.sampled_from([3 * TILE, 4 * TILE + 5])))
+    head_dim = draw(st.sampled_from([8, 17, 64, 96, 128]))
+    layout = draw(st.sampled_from(LAYOUTS))
+    seed = draw(st.integers(0, 2**16))
+
+    def one_or(size):
+        return draw(st.sampled_from([1, size]))
+
+    groups = make_groups(one_or(batch), keys, draw(st.integers(0, 3)), seed=seed)
+    first = draw(st.integers(0, keys - 1))
+    last = draw(st.integers(first, keys - 1))
+    outside = (torch.arange(keys) < first) | (torch.arange(keys) > last)
+    groups = KeyGroups(groups.index.masked_fill(outside, -1), groups.count)
+    bias = make_layout_bias(
+        groups,
+        queries,
+        batch=one_or(batch),
+        heads=one_or(heads),
+        classes=draw(st.integers(1, 4)),
+        strength=draw(st.sampled_from([0.0, 0.25, 1.0, 1.75])),
+        seed=seed,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    if draw(st.booleans()):
+        bias.table[torch.rand(bias.table.shape, generator=generator) < 0.3] = -INF
+    offset = None
+    if draw(st.booleans()):
+        offset = torch.randn(one_or(batch), keys, generator=generator)
+        offset[torch.rand(offset.shape, generator=generator) < 0.2] = -INF
+        offset[:, : draw(st.integers(0, keys))] = 0.0
+    return (batch, queries, keys, heads, head_dim), layout, groups, bias, offset, seed
+
+
+def check_case(case, dtype):
+    sizes, layout, groups, bias, offset, seed = case
+    tensors = make_qkv(*sizes, dtype=dtype, seed=seed)
+    query, key, value = (strided_like(tensor, layout) for tensor in tensors)
+    exact = biased_attention_with_probs(
+        query.double(), key.double(), value.double(), groups, bias,
+        key_offset=offset, impl="reference",
+    )  # fmt: skip
+    plain = biased_attention_with_probs(
+        query, key, value, groups, bias, key_offset=offset, impl="reference"
+    )
+
+    groups, bias = groups.to(DEVICE), bias.to(DEVICE)
+    offset_there = None if offset is None else offset.to(DEVICE)
+    with poisoned_buffers():
+        actual = biased_attention_with_probs(
+            query.to(DEVICE), key.to(DEVICE), value.to(DEVICE), groups, bias,
+            key_offset=offset_there, impl="triton",
+        )  # fmt: skip
+
+    rounding = score_rounding(query, key, bias.to("cpu"), offset)
+    floors = (rounding * value.abs().max().item(), rounding, rounding)
+    for got, eager, true, floor in zip(actual, plain, exact, floors, strict=True):
+        assert_within_budget(got.cpu(), eager, true, floor=floor)
+        assert got.is_contiguous()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(case=cases())
+def test_every_case_stays_within_the_error_of_plain_torch(case, dtype):
+    check_case(case, dtype)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(case=cases())
+def test_five_hundred_cases_stay_within_the_error_of_plain_torch(case, dtype):
+    check_case(case, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    sizes=st.tuples(st.integers(1, 2), st.integers(1, 70), st.integers(1, 70), st.integers(1, 2)),
+    head_dim=st.sampled_from([8, 33, 64]),
+    columns=st.integers(1, 17),
+    layout=st.sampled_from(LAYOUTS),
+    columns_dtype=st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
+    seed=st.integers(0, 2**16),
+)
+def test_every_product_stays_within_the_error_of_plain_torch(
+    sizes, head_dim, columns, layout, columns_dtype, seed, dtype
+):
+    query, key, _ = make_qkv(*sizes, head_dim, dtype=dtype, seed=seed)
+    query, key = strided_like(query, layout), strided_like(key, layout)
+    y, x, _ = (
+        strided_like(t, layout) for t in make_qkv(*sizes, columns, dtype=columns_dtype, seed=seed)
+    )
+    exact = AttentionMap(query.double(), key.double(), impl="reference")
+    plain = AttentionMap(query, key, impl="reference")
+    actual = AttentionMap(query.to(DEVICE), key.to(DEVICE), impl="triton")
+
+    with poisoned_buffers():
+        products = [actual.apply(x.to(DEVICE)).cpu() for _ in range(2)]
+        transposed = actual.apply_transposed(y.to(DEVICE)).cpu()
+
+    rounding = score_rounding(query, key)
+    floor = rounding * x.abs().max().item()
+    for product in products:
+        assert_within_budget(product, plain.apply(x), exact.apply(x.double()), floor=floor)
+    exact_transposed = exact.apply_transposed(y.double())
+    floor = rounding * exact.apply_transposed(y.double().abs()).max().item()
+    assert_within_budget(transposed, plain.apply_transposed(y), exact_transposed, floor=floor)
+    assert_within_budget(actual.lse.cpu(), plain.lse, exact.lse, floor=rounding)
+
+
+# Which keys have a noun, and which an offset, among 4 full tiles and 7 more keys.
+PLACES = {
+    "nothing touched": ((), ()),
+    "in the first tile": ((0, 5), ()),
+    "in the middle": ((TILE + 8, 2 * TILE + 6), ()),
+    "over the edge of two tiles": ((TILE - 1, TILE), ()),
+    "in the incomplete tile": ((4 * TILE + 2,), ()),
+    "first and last": ((0, 4 * TILE + 6), ()),
+    "an offset on the last key": ((3,), (4 * TILE + 6,)),
+    "an offset inside a full tile": ((3,), (3 * TILE + 4,)),
+    "an offset before the nouns": ((2 * TILE + 6, 3 * TILE), (TILE + 8,)),
+    "an offset on every key": ((TILE + 70,), range(4 * TILE + 7)),
+}
+
+
+def place(nouns, offsets, dtype=torch.float32, queries=5):
+    keys = 4 * TILE + 7
+    query, key, value = make_qkv(1, queries, keys, 1, 16, dtype=dtype)
+    groups = KeyGroups.from_positions([list(nouns[:1]), list(nouns[1:])], keys)
+    offset = torch.zeros(1, keys)
+    offset[:, list(offsets)] = 1.5
+    return query, key, value, groups, make_layout_bias(groups, queries), offset
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_every_key_is_seen_once_wherever_the_touched_ones_stand(where):
+    query, key, value, groups, bias, offset = place(*PLACES[where])
+    expected = biased_attention_with_probs(
+        query.double(), key.double(), value.double(), groups, bias,
+        key_offset=offset, impl="reference",
+    )  # fmt: skip
+
+    for given_offset in (offset, None) if not offset.any() else (offset,):
+        actual = biased_attention_with_probs(
+            query.to(DEVICE), key.to(DEVICE), value.to(DEVICE), groups.to(DEVICE),
+            bias.to(DEVICE), impl="triton",
+            key_offset=None if given_offset is None else given_offset.to(DEVICE),
+        )  # fmt: skip
+        for got, true in zip(actual, expected, strict=True):
+            torch.testing.assert_close(got.cpu().double(), true, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_strength_zero_has_the_bits_of_no_bias_over_many_tiles(where):
+    query, key, value, _, bias, offset = (x.to(DEVICE) for x in place(*PLACES[where]))
+    bias = bias.with_strength(torch.zeros((), device=DEVICE))
+
+    off = biased_attention(query, key, value, bias, key_offset=offset, impl="triton")
+    none = biased_attention(query, key, value, key_offset=offset, impl="triton")
+
+    assert all(torch.equal(a, b) for a, b in zip(off, none, strict=True))
+
+
+def test_asking_for_probabilities_changes_no_bit_of_the_output():
+    query, key, value, groups, bias, offset = (
+        x.to(DEVICE) for x in place((3, 150), (4 * TILE + 6,))
+    )
+
+    alone = biased_attention(query, key, value, bias, key_offset=offset, impl="triton")
+    beside = biased_attention_with_probs(
+        query, key, value, groups, bias, key_offset=offset, impl="triton"
+    )
+
+    assert all(torch.equal(a, b) for a, b in zip(alone, beside[:2], strict=True))
+
+
+def test_the_strength_is_read_when_the_kernel_runs():
+    query, key, value, _, bias, _ = (x.to(DEVICE) for x in place((3, 150), ()))
+    bias = bias.with_strength(torch.zeros((), device=DEVICE))
+    off, _ = biased_attention(query, key, value, bias, impl="triton")
+
+    bias.strength.fill_(1.0)
+    on, _ = biased_attention(query, key, value, bias, impl="triton")
+
+    assert not torch.equal(on, off)
+
+
+def test_nouns_put_last_are_the_same_attention():
+    query, key, value, groups, bias, _ = place((3, 150, 200), ())
+    order, moved = groups.nouns_last()
+    moved_bias = type(bias).trusted(
+        bias.labels, moved, bias.table, bias.mode, bias.strength, bias.weight
+    )
+    expected = biased_attention_with_probs(query, key, value, groups, bias, impl="reference")
+
+    actual = biased_attention_with_probs(
+        query.to(DEVICE), key[:, order].to(DEVICE), value[:, order].to(DEVICE),
+        moved.to(DEVICE), moved_bias.to(DEVICE), impl="triton",
+    )  # fmt: skip
+
+    assert moved.columns.tolist() == [4 * TILE + 4, 4 * TILE + 5, 4 * TILE + 6]
+    for got, true in zip(actual, expected, strict=True):
+        torch.testing.assert_close(got.cpu(), true, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_more_nouns_and_tokens_than_one_round_takes(known):
+    query, key, _ = make_qkv(1, 5, 150, 1, 16, dtype=torch.float32)
+    groups = KeyGroups((torch.arange(150) % 40).clamp_max(37).to(torch.int8)[None], 38)
+    attention = AttentionMap(query, key, impl="reference")
+    expected = token_probs(query, key, groups, impl="reference")
+
+    probs = token_probs(
+        query.to(DEVICE), key.to(DEVICE), groups.to(DEVICE), impl="triton",
+        lse=attention.lse.to(DEVICE) if known else None,
+    )  # fmt: skip
+
+    assert groups.columns.numel() > launch.MOST_GATHERED
+    torch.testing.assert_close(probs.cpu(), expected)
+
+
+def test_a_negative_scale_is_a_scale():
+    query, key, value = (x.to(DEVICE) for x in make_qkv(1, 5, 40, 1, 16, dtype=torch.float32))
+
+    actual, expected = (
+        biased_attention(query, key, value, scale=-0.7, impl=impl)
+        for impl in ("triton", "reference")
+    )
+
+    for got, true in zip(actual, expected, strict=True):
+        torch.testing.assert_close(got, true)
+
+
+@pytest.mark.parametrize("columns", [0, 150])
+def test_any_number_of_columns_can_be_multiplied(columns):
+    query, key, _ = make_qkv(1, 5, 40, 1, 16, dtype=torch.float32)
+    y, x, _ = make_qkv(1, 5, 40, 1, columns, dtype=torch.float32)
+    expected = AttentionMap(query, key, impl="reference")
+    actual = AttentionMap(query.to(DEVICE), key.to(DEVICE), impl="triton")
+
+    with poisoned_buffers():
+        product, transposed = actual.apply(x.to(DEVICE)), actual.apply_transposed(y.to(DEVICE))
+
+    torch.testing.assert_close(product.cpu(), expected.apply(x))
+    torch.testing.assert_close(transposed.cpu(), expected.apply_transposed(y))
+    torch.testing.assert_close(actual.lse.cpu(), expected.lse)
+
+
+def test_vectors_that_are_not_contiguous_are_read_right():
+    query, key, value = make_qkv(1, 5, 40, 2, 16, dtype=torch.float32)
+    expected = biased_attention(query, key, value, impl="reference")
+
+    scattered = [x.to(DEVICE).transpose(2, 3).contiguous().transpose(2, 3) for x in (query, key)]
+    actual = biased_attention(*scattered, value.to(DEVICE), impl="triton")
+
+    for got, true in zip(actual, expected, strict=True):
+        torch.testing.assert_close(got.cpu(), true)
+
+
+def test_a_batch_may_lie_beyond_two_to_the_31_elements():
+    query, key, value = make_qkv(1, 2, 520, 1, 16, dtype=torch.bfloat16)
+    # Memory that is never touched is never taken: one page a row.
+    far = torch.empty(520 * 2**22 + 16, dtype=torch.bfloat16, device=DEVICE)
+    rows = far.as_strided((1, 520, 1, 16), (0, 2**22, 16, 1))
+    rows.copy_(key)
+
+    near = biased_attention(*(x.to(DEVICE) for x in (query, key, value)), impl="triton")
+    actual = biased_attention(query.to(DEVICE), rows, value.to(DEVICE), impl="triton")
+
+    assert far.numel() > 2**31
+    assert all(torch.equal(a, b) for a, b in zip(actual, near, strict=True))
+
+
+def test_a_hundred_repeats_give_the_same_bits():
+    tensors = (x.to(DEVICE) for x in make_qkv(1, 3, 40, 1, 16, dtype=torch.bfloat16))
+    query, key, value = tensors
+    groups = KeyGroups.from_positions([[3], [37]], 40, DEVICE)
+    first = biased_attention_with_probs(query, key, value, groups, impl="triton")
+    for _ in range(100):
+        again = biased_attention_with_probs(query, key, value, groups, impl="triton")
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_what_no_kernel_was_built_for_is_refused():
+    query, key, value = (x.to(DEVICE) for x in make_qkv(1, 2, 3, 1, 16, dtype=torch.float64))
+    with pytest.raises(DTypeError, match=r"float16, bfloat16 or float32, got torch.float64.*eager"):
+        biased_attention(query, key, value, impl="triton")
+    query, key, value = (x.to(DEVICE) for x in make_qkv(1, 2, 3, 1, 129, dtype=torch.float32))
+    for call in (
+        lambda: biased_attention(query, key, value, impl="triton"),
+        lambda: AttentionMap(query, key, impl="triton").lse,
+        lambda: token_probs(
+            query, key, KeyGroups.from_positions([[1]], 3, DEVICE), impl="triton",
+            lse=torch.zeros(1, 1, 2, device=DEVICE),
+        ),
+    ):  # fmt: skip
+        with pytest.raises(UnsupportedHeadDim, match=r"up to 128 of torch.float32, got 129.*eager"):
+            call()
+
+
+@pytest.mark.parametrize("mode", BiasMode)
+def test_a_target_that_float16_cannot_hold_is_exact(mode):
+    query, key, value, groups, bias, _ = place((3, 150), ())
+    bias.mode.fill_(mode)
+    bias.table.fill_(-1e6)
+    expected = biased_attention_with_probs(query, key, value, groups, bias, impl="reference")
+
+    actual = biased_attention_with_probs(
+        *(x.to(DEVICE) for x in (query, key, value, groups, bias)), impl="triton"
+    )
+
+    for got, true in zip(actual, expected, strict=True):
+        torch.testing.assert_close(got.cpu(), true, atol=2e-6, rtol=1e-5)

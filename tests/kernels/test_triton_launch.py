@@ -1,0 +1,159 @@
+"""How a Triton kernel is chosen and started, and what is said when it cannot be."""
+
+import math
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from numina_kernels import ImplementationError, biased_attention
+from numina_kernels.testing import make_groups, make_layout_bias, make_qkv
+
+pytest.importorskip("triton", reason="triton is not installed: pip install 'triton>=3.6'")
+
+from numina_kernels import triton as room
+from numina_kernels.triton import configs, launch
+from numina_kernels.triton.configs import ARCHITECTURES, MOST_HEAD_DIM, Form, LaunchConfig
+
+interpreted = pytest.mark.skipif(
+    not isinstance(launch._any_kernel, launch.InterpretedFunction),
+    reason="needs Triton's interpreter: TRITON_INTERPRET=1, set before triton is imported",
+)
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, 86, 89, 103, 120])
+def test_every_width_has_a_configuration_on_every_architecture(architecture):
+    for form in Form:
+        for bits, most in MOST_HEAD_DIM.items():
+            for width in (16, 64, 128, 256):
+                if width > most:
+                    continue
+                for config in configs.candidates(architecture, form, bits, width):
+                    assert config.block_m in (16, 32, 64, 128)
+                    assert config.block_n in ((0,) if form is Form.PROBS else (32, 64, 128))
+                    assert config.num_warps in (4, 8)
+
+
+def test_small_blackwell_is_treated_as_ampere():
+    for form in Form:
+        assert configs.candidates(120, form, 16, 64) == configs.candidates(80, form, 16, 64)
+        assert configs.candidates(103, form, 16, 64) == configs.candidates(100, form, 16, 64)
+
+
+def test_a_tensor_that_is_not_on_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(launch, "_any_kernel", object())
+    query, key, value = make_qkv(1, 2, 3, 1, 16, dtype=torch.float32)
+    with pytest.raises(ImplementationError, match=r"needs tensors on a CUDA device, got cpu"):
+        biased_attention(query, key, value, impl="triton")
+
+
+@interpreted
+def test_too_little_shared_memory_leads_to_the_next_configuration(monkeypatch):
+    query, key, value = make_qkv(1, 2, 3, 1, 16, dtype=torch.float32)
+    large, small = LaunchConfig(128, 32, 8, 3), LaunchConfig(64, 32, 4, 1)
+    monkeypatch.setattr(launch, "candidates", lambda *_: (large, small))
+    start = launch.start
+
+    def start_small(kernel, work, arguments, config):
+        if config is large:
+            raise launch.OutOfResources(200_000, 100_000, "shared memory")
+        start(kernel, work, arguments, config)
+
+    monkeypatch.setattr(launch, "start", start_small)
+    with pytest.warns(UserWarning, match=r"block_m=128.*does not fit cpu.*next smaller"):
+        output, _ = biased_attention(query, key, value, impl="triton")
+
+    expected, _ = biased_attention(query, key, value, impl="reference")
+    torch.testing.assert_close(output, expected)
+
+
+def test_the_smallest_configuration_fails_aloud(monkeypatch):
+    query, key, value = make_qkv(1, 2, 3, 1, 16, dtype=torch.float32)
+
+    def fail(*_):
+        raise launch.OutOfResources(200_000, 100_000, "shared memory")
+
+    monkeypatch.setattr(launch, "architecture", lambda _: 90)
+    monkeypatch.setattr(launch, "start", fail)
+    with pytest.raises(launch.OutOfResources):
+        biased_attention(query, key, value, impl="triton")
+
+
+def test_a_first_launch_inside_of_a_graph_capture_says_so(monkeypatch):
+    class Kernel:
+        __name__ = "attention_kernel"
+
+        def __getitem__(self, grid):
+            def run(**_):
+                raise RuntimeError("operation not permitted when stream is capturing")
+
+            return run
+
+    work = launch.Work(Form.STREAM, 1, 1, 16)
+    arguments = {"num_row_blocks": 1}
+    with pytest.raises(RuntimeError, match=r"^operation not permitted"):
+        launch.start(Kernel(), work, arguments, LaunchConfig(64, 32, 4, 1))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with pytest.raises(ImplementationError, match=r"run the operation once.*before the capture"):
+        launch.start(Kernel(), work, arguments, LaunchConfig(64, 32, 4, 1))
+
+
+class Sizes(TorchDispatchMode):
+    """Elements of every tensor that an operation made."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.made += [x.numel() for x in tree_leaves(result) if isinstance(x, torch.Tensor)]
+        return result
+
+
+@pytest.mark.parametrize("keys", [96, 4096])
+def test_no_tensor_has_an_entry_for_each_score(monkeypatch, keys):
+    queries = 8192
+    query, key, value = make_qkv(1, queries, keys, 1, 16, dtype=torch.bfloat16)
+    x = torch.ones(1, keys, 1, 8)
+    groups = make_groups(1, keys, 2)
+    bias = make_layout_bias(groups, queries)
+    started = []
+    # The kernel itself has no other memory than its arguments.
+    monkeypatch.setattr(launch, "architecture", lambda _: 90)
+    monkeypatch.setattr(launch, "start", lambda *work: started.append(work))
+
+    with Sizes() as sizes:
+        room.biased_attention_with_probs(query, key, value, groups, bias, torch.ones(1, keys), 0.1)
+        _, lse = room.attention_map_apply(query, key, x, 0.1)
+        room.attention_map_reapply(query, key, x, lse, 0.1)
+        room.attention_map_apply_transposed(query, key, query, lse, 0.1)
+        room.token_probs(query, key, groups, None, lse, 0.1)
+        room.token_probs(query, key, groups, None, None, 0.1)
+
+    assert len(started) == 6
+    assert max(sizes.made) <= max(queries * 16, keys * 16) < queries * keys
+    handed = [x for _, _, arguments, _ in started for x in tree_leaves(arguments)]
+    assert max(x.numel() for x in handed if isinstance(x, torch.Tensor)) < queries * keys
+
+
+@interpreted
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["biased_attention_with_probs", "token_probs"])
+def test_opcheck(name):
+    query, key, value = make_qkv(1, 4, 9, 1, 8, dtype=torch.float32)
+    groups = make_groups(1, 9, 2)
+    parts = (groups.index, groups.columns, groups.count)
+    bias = make_layout_bias(groups, 4)
+    tensors = (bias.labels, groups.index, groups.columns, bias.table, bias.mode, bias.weight)
+    arguments = {
+        "biased_attention_with_probs": (
+            query, key, value, *parts, *tensors, bias.strength, torch.zeros(1, 9), 0.5, "triton",
+        ),
+        "token_probs": (query, key, *parts, None, None, 0.5, "triton"),
+    }[name]  # fmt: skip
+    torch.library.opcheck(getattr(torch.ops.numina, name).default, arguments)
+    assert math.isfinite(arguments[-2])
