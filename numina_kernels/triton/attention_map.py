@@ -48,6 +48,9 @@ def _product(
     owned: Tensor, streamed: Tensor, x: Tensor, lse: Tensor, scale: float, *, transposed: bool
 ) -> Tensor:
     """``exp(owned streamed^T * scale - lse) x``, ``lse [B, H, S]`` that of the queries."""
+    if launch.bits(owned) > launch.bits(x):
+        # Probabilities are rounded as the columns are; of a float32 map that would lose half.
+        return _product(owned, streamed, x.float(), lse, scale, transposed=transposed).to(x.dtype)
     batch, length, heads, head_dim = owned.shape
     output = x.new_empty((batch, length, heads, x.shape[-1]))
     launch.check(owned)
@@ -138,7 +141,8 @@ def product_kernel(
         )
         total = multiply_values(probs, values, total, INTERPRETED)
 
-    store_rows(output, batch, head, rows, here, offs_c, total * 2.0**-ENLARGED, COLUMNS)
+    total *= 2.0**-ENLARGED
+    store_rows(output, batch, head, rows, here, offs_c, total, COLUMNS, INTERPRETED)
 
 
 @triton.jit

@@ -196,7 +196,7 @@ def attention_kernel(
     tl.store(lse_ptr + head_index * num_queries + rows, lse * LN2, mask=here)
     if HAS_VALUES:
         result = total / tl.where(row_sum == 0.0, 1.0, row_sum)[:, None]
-        store_rows(output, batch, head, rows, here, offs_c, result, COLUMNS)
+        store_rows(output, batch, head, rows, here, offs_c, result, COLUMNS, INTERPRETED)
     if HAS_PROBS:
         store_noun_probs(
             probs_ptr + head_index * num_groups * num_queries, queries, lse, key, groups,

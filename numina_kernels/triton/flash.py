@@ -52,11 +52,22 @@ def multiply(a, b, total, INTERPRETED: tl.constexpr):
 
 
 @triton.jit
+def rounded_to(values, dtype: tl.constexpr, INTERPRETED: tl.constexpr):
+    """``values`` in ``dtype``, rounded to nearest. The interpreter cuts bfloat16 off instead."""
+    if INTERPRETED and dtype == tl.bfloat16:
+        bits = values.to(tl.uint32, bitcast=True)
+        nearest = bits + 0x7FFF + ((bits >> 16) & 1)
+        values = tl.where(values == values, nearest, bits).to(tl.float32, bitcast=True)
+    return values.to(dtype)
+
+
+@triton.jit
 def multiply_values(probs, values, total, INTERPRETED: tl.constexpr):
     """``total + probs values``, the probabilities rounded as the values are."""
     if values.dtype == tl.float64:
         values = values.to(tl.float32)
-    return multiply(probs.to(values.dtype), values, total, INTERPRETED)
+    probs = rounded_to(probs, values.dtype, INTERPRETED)
+    return multiply(probs, values, total, INTERPRETED)
 
 
 @triton.jit
@@ -74,9 +85,12 @@ def absorb(scores, factor, total, row_max, row_sum):
 
 
 @triton.jit
-def store_rows(rows, batch, head, positions, there, offs_d, result, WIDTH: tl.constexpr):
+def store_rows(
+    rows, batch, head, positions, there, offs_d, result,
+    WIDTH: tl.constexpr, INTERPRETED: tl.constexpr,
+):  # fmt: skip
     """Write ``result [N, D]`` where it is ``there``, in the dtype of ``rows``."""
     ptr = rows.ptr + batch * rows.batch_stride + head * rows.head_stride
     ptrs = ptr + (positions.to(tl.int64)[:, None] * rows.row_stride + offs_d[None, :])
     mask = there[:, None] & (offs_d < WIDTH)[None, :]
-    tl.store(ptrs, result.to(rows.ptr.dtype.element_ty), mask=mask)
+    tl.store(ptrs, rounded_to(result, rows.ptr.dtype.element_ty, INTERPRETED), mask=mask)

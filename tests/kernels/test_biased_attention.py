@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from numina_kernels import (
@@ -12,6 +12,7 @@ from numina_kernels import (
     biased_attention,
     biased_attention_with_probs,
 )
+from numina_kernels.impl import Impl
 from numina_kernels.testing import (
     assert_within_budget,
     make_groups,
@@ -72,6 +73,8 @@ def roundings(query, key, value, bias, offset=None):
 @given(case=cases())
 def test_every_case_stays_within_the_error_of_plain_torch(impl, case):
     query, key, value, groups, bias, offset = case
+    # Refused: two float32 tiles of that width do not fit into registers.
+    assume(not (impl is Impl.TRITON and query.dtype == torch.float32 and query.shape[-1] > 128))
     exact = biased_attention_with_probs(
         query.double(), key.double(), value.double(), groups, bias,
         key_offset=offset, impl="reference",
