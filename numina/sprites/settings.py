@@ -16,7 +16,7 @@ class CallSettings:
     width: int = FRAME_SIDE
     num_frames: int = NUM_FRAMES
     num_inference_steps: int = 16
-    guidance_scale: float = 2.0
+    guidance_scale: float = 1.5
 
     def __post_init__(self) -> None:
         if self.num_inference_steps < 1:
