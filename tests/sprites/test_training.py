@@ -1,10 +1,13 @@
 """Going on with training from a finished pipeline."""
 
+from itertools import count
 from pathlib import Path
 
+import pytest
 import torch
 
-from numina.sprites.flow import FlowTrainer
+from numina.sprites import flow
+from numina.sprites.flow import FlowTrainer, Pool, StageSpec
 from numina.sprites.model import WEIGHTS, load
 
 
@@ -23,3 +26,14 @@ def test_a_checkpoint_overrides_the_weights_it_started_from(tmp_path: Path):
     trainer.save()
     again = FlowTrainer(tmp_path, seed=0, compiled=False, start=WEIGHTS)
     assert torch.equal(again.parameters[0], trainer.parameters[0])
+
+
+def test_a_stage_trains_on_its_pools_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seconds = count()
+    monkeypatch.setattr(flow.time, "monotonic", lambda: next(seconds))
+    trainer = FlowTrainer(tmp_path, seed=0, compiled=False)
+    pools = [Pool(torch.randn(2, 8, frames, 4, 4), ["a star", "two fish"], 1) for frames in (1, 3)]
+    trainer.run(StageSpec("clips", minutes=4 / 60), pools, seed=0)
+    assert trainer.step == 4
+    assert trainer.losses.keys() == {"1-frame", "3-frame"}
+    assert FlowTrainer(tmp_path, seed=0, compiled=False).step == 4
