@@ -16,12 +16,10 @@ from numina.generation.restart import restart
 from numina.generation.run import PipelineRun, denoisers
 from numina.integrations import adapter_for
 from numina.memory import peak_bytes, reset_peak
-from numina.methods.method import Method
+from numina.methods.method import Method, Mode
 from numina.methods.presets import method_named
 from numina.prompt.counts import Policy, abstentions
 from numina.record import CountReport, Decision, TargetRecord
-
-Mode = Literal["one-pass", "restart"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,10 @@ from numina.generation.run import PipelineRun, denoisers, first_step_at, strengt
 from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
-from numina.methods.method import Method, Sighting
+from numina.methods.method import Method, Mode, Sighting
 from numina.methods.paper import Paper
 from numina.methods.robust import Robust
-from numina.pipeline import Mode, generate
+from numina.pipeline import generate
 
 # Patches that a sprite has on average in the true layout of true clips (40 seeds): 5.0 in the first
 # latent frame, 6.1 in the others, which hold two frames of drift.
@@ -174,7 +174,7 @@ def _guided_by(
     strength = strength_of(method, len(run.noises))
     looked = first_step_at(run.noises, max(method.looks)) if mode == "one-pass" else -1
     guide = Guide(text, lambda moment: strength(moment) if moment.step > looked else 0.0)
-    guide.enforce(method.plan([edit], request.num_nouns))
+    guide.enforce(method.plan([edit], request.num_nouns, mode))
     attempt = run.attempt({Site(layer, "cross"): guide for layer in range(run.num_layers)}, "guide")
     return attempt.output.frames[0], attempt.cost.forwards
 

@@ -34,7 +34,7 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
             return
         verdict = looker.look(recorder.captures(clean), round_=0)
         if not verdict.leaves_all_alone:
-            guide.enforce(method.plan(verdict.edits, looker.request.num_nouns))
+            guide.enforce(method.plan(verdict.edits, looker.request.num_nouns, "one-pass"))
 
     attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {

@@ -77,5 +77,6 @@ class _Judge:
         # The clean latent of the step before: this step's own would cost its whole forward.
         verdict = self._looker.look(recorder.captures(self._clean.latents), self._round)
         if self._may_stop and not verdict.is_right:
-            self.plan = self._looker.method.plan(verdict.edits, self._looker.request.num_nouns)
+            nouns = self._looker.request.num_nouns
+            self.plan = self._looker.method.plan(verdict.edits, nouns, "restart")
             raise stop_at(moment)

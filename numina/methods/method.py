@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numina.attention.capture import Capture, CaptureSpec
 from numina.attention.guide import Plan
 from numina.identify.tracks import Tracks
 from numina.layout import Layout, LayoutEdit
+
+# When guidance sets in: from the first step of another run on, or in the middle of the same run.
+Mode = Literal["one-pass", "restart"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class Method(Protocol):
         """Edit the layout until it holds the counts; ``names`` of the nouns serve messages."""
         ...
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> Plan:
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> Plan:
         """The guidance that enforces the edits; rows of the batch without one stay free."""
         ...
 

@@ -13,7 +13,7 @@ from numina.guidance.schedule import GuidanceSchedule
 from numina.identify.heads import HeadWeights, peak_heads, score_heads
 from numina.identify.regions import PaperRegions, paper_layout
 from numina.layout import Layout, LayoutEdit
-from numina.methods.method import Sighting
+from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PaperPlacement
 from numina.refine.refinement import refine_frames
 
@@ -75,7 +75,7 @@ class Paper:
             placement = replace(placement, radius=round((self.instance_patches / np.pi) ** 0.5))
         return refine_frames(sighting.layout, counts, placement)
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> PaperPlan:
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> PaperPlan:
         return PaperPlan(edits, num_nouns, self.strengths)
 
     def strength(self, noise: float, progress: float) -> float:

@@ -15,7 +15,7 @@ from numina.identify.heads import consensus_focus, map_agreement
 from numina.identify.regions import AttentionRegions, attention_layout
 from numina.identify.tracks import TrackSpec, link_tracks
 from numina.layout import Layout, LayoutEdit
-from numina.methods.method import Sighting
+from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PlacementSpec
 from numina.refine.refinement import refine_layout
 
@@ -32,6 +32,9 @@ class Robust:
         verdict: Noise level of the look of restart mode.
         looks: Noise levels of the looks of one-pass mode.
         heads: How many heads the report names: those that agree most with the consensus.
+        gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
+            to the noise what it does right: strong targets draw any layout, even a wrong one.
+        firm: Targets of one-pass mode, where instances have begun to form and must give way.
     """
 
     evidence: Evidence = "clean-latent"
@@ -43,7 +46,8 @@ class Robust:
     latent: LatentRegions = LatentRegions(attended=0.15)
     tracks: TrackSpec = TrackSpec()
     placement: PlacementSpec = PlacementSpec()
-    targets: ClassTargets = ClassTargets()
+    gentle: ClassTargets = ClassTargets(kept=0.6, added=0.9, elsewhere=-3.0, ceiling=5.0)
+    firm: ClassTargets = ClassTargets()
     schedule: GuidanceSchedule = GuidanceSchedule()
 
     def __post_init__(self) -> None:
@@ -79,8 +83,8 @@ class Robust:
         attended = sighting.focus - sighting.focus.min()
         return refine_layout(found, counts, self.placement, focus=attended, names=names)
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> RobustPlan:
-        return RobustPlan(edits, num_nouns, self.targets)
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> RobustPlan:
+        return RobustPlan(edits, num_nouns, self.gentle if mode == "restart" else self.firm)
 
     def strength(self, noise: float, progress: float) -> float:
         return self.schedule.strength(noise, progress)

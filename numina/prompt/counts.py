@@ -45,6 +45,8 @@ class CountTarget:
             "two red and three blue balls" the red group's span is "red": the noun is the blue's.
         confidence: How sure the reading is, from 0 to 1; 1 where the caller gave the count.
         phrase: ``"red balls"`` where attributes tell two groups of one noun apart, else ``noun``.
+        attributes: Character offsets of the attributes before the noun that ``spans`` leave out;
+            they say what the instances look like, so that guidance takes their tokens along.
     """
 
     noun: str
@@ -52,6 +54,7 @@ class CountTarget:
     spans: tuple[Span, ...]
     confidence: float
     phrase: str
+    attributes: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.noun or not self.phrase:
@@ -219,25 +222,33 @@ def _target(prompt: str, words: Sequence[Word], group: Group) -> CountTarget:
     reading = group.reading
     noun = words[reading.noun].noun
     spans = tuple(_span(words, first, last) for first, last in group.mentions)
-    phrase = noun
+    phrase, attributes = noun, tuple[Span, ...]()
     if group.distinguished:
         name = prompt[words[reading.first].start : words[reading.last].end]
         name = name if reading.last == reading.noun else f"{name} {noun}"
         phrase = " ".join(name.split())
-    return CountTarget(noun, reading.value, spans, group.confidence, phrase)
+    else:
+        before = range(reading.first, reading.noun)
+        attributes = tuple(
+            _span(words, at, at) for at in before if words[at].lower in reading.attributes
+        )
+    return CountTarget(noun, reading.value, spans, group.confidence, phrase, attributes)
 
 
 def _given_target(
     prompt: str, parsed: Sequence[CountTarget], key: str, count: int, spans: tuple[Span, ...]
 ) -> CountTarget:
     """The target of a key, in the prompt's own words."""
+    attributes: tuple[Span, ...] = ()
     for target in parsed:
-        if target.spans[0] == spans[0] and target.phrase != target.noun:
-            return CountTarget(target.noun, count, spans, 1.0, target.phrase)
+        if target.spans[0] == spans[0]:
+            if target.phrase != target.noun:
+                return CountTarget(target.noun, count, spans, 1.0, target.phrase)
+            attributes = target.attributes
     phrase = prompt[slice(*spans[0])]
     inside = split_words(phrase)
     noun = inside[-1].noun if inside and len(split_words(key)) == len(inside) else phrase
-    return CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()))
+    return CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()), attributes)
 
 
 def _find_spans(

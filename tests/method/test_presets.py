@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from numina.attend import Moment
 from numina.attention.capture import Capture
-from numina.layout import LayoutEdit
+from numina.layout import LayoutEdit, RegionClass
 from numina.methods.paper import Paper
 from numina.methods.presets import method_named
 from numina.methods.robust import Robust
 from numina.video import VideoGrid
+from numina_kernels.key_groups import KeyGroups
+from numina_kernels.padding import FoldedKeys
+from numina_kernels.testing import make_qkv
 
 GRID = VideoGrid(3, 16, 16)
 PLACES = {0: [(3, 3), (3, 11)], 1: [(11, 7)]}  # noun: upper left corners
@@ -111,8 +115,23 @@ def test_the_paper_without_self_attention_has_no_usable_layout():
 def test_a_plan_leaves_rows_without_an_edit_alone(method):
     sighting = method.identify(planted())
     edit: LayoutEdit = method.refine(sighting, (4, 1))
-    plan = method.plan([edit, None], 2)
-    assert plan is not None
+    assert method.plan([edit, None], 2, "one-pass") is not None
+
+
+def test_robust_guides_gently_from_the_first_step_and_firmly_later():
+    method = Robust()
+    edit = method.refine(method.identify(planted()), (4, 1))
+    query, key, value = make_qkv(1, GRID.patches * GRID.frames, 5, 2, 8, dtype=torch.float32)
+    groups = KeyGroups.from_positions([[1], [2]], 5)
+    text, moment = FoldedKeys(key, value, None), Moment(0, 0.9, "cond", 0, GRID)
+    gentle, firm = (
+        method.plan([edit], 2, mode).bias(query, text, groups, torch.tensor(1.0), moment).table
+        for mode in ("restart", "one-pass")
+    )
+    elsewhere = gentle[..., RegionClass.ELSEWHERE]
+    assert (elsewhere == method.gentle.elsewhere).all()
+    assert (elsewhere > firm[..., RegionClass.ELSEWHERE]).all()
+    assert (gentle[..., RegionClass.ADDED] < firm[..., RegionClass.ADDED]).all()
 
 
 def test_presets_have_names():

@@ -96,8 +96,21 @@ def test_groups_of_one_noun_own_their_attributes_too():
 @pytest.mark.parametrize(
     ("prompt", "counts", "pieces"),
     [
+        ("three blue balls and two dogs", None, ["▁blue▁balls", "▁dogs"]),
+        ("three blue balls and two dogs", {"balls": 3}, ["▁blue▁balls"]),
+        ("three big blue balls near a blue dog", None, ["▁big▁blue▁balls"]),
+        ("three balls that are blue", None, ["▁balls"]),
+    ],
+)
+def test_attributes_of_the_counted_come_along(prompt: str, counts: dict | None, pieces: list[str]):
+    assert pieces_of(prompt, counts) == pieces
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts", "pieces"),
+    [
         ("three Cats on the grass", {"cats": 3}, ["▁Cats"]),
-        ("three drei Bären", {"Bären": 3}, ["▁Bären"]),
+        ("three Bären", {"Bären": 3}, ["▁Bären"]),
         ("three air-balls", {"balls": 3}, ["balls"]),
         ("three 猫 and 猫", {"猫": 3}, ["▁猫▁猫"]),
         ("ثلاث قط", {"قط": 3}, ["▁قط"]),
