@@ -15,7 +15,7 @@ from numina_kernels import triton as room
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 QUERIES, KEYS, FOLDED, HEADS = 32_768, 512, 64, 16
-NOUNS, CLASSES, TOKENS, COLUMNS = 3, 4, 6, 16
+FRAMES, NOUNS, CLASSES, TOKENS, COLUMNS = 16, 3, 4, 6, 16
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,12 @@ def _token_probs(known: bool) -> Callable:
     )
 
 
+def _token_peaks(dtype: torch.dtype, head_dim: int) -> Any:
+    return room.token_peaks(
+        *_qkv(dtype, head_dim)[:2], _groups(), FRAMES, _nothing(1, KEYS), _lse(), 0.1
+    )
+
+
 CALLS = (
     Call("attention", _attend(None), is_plain=True, has_plain=True),
     Call("biased_attention", _attend(_bias(lift=False)), has_plain=True),
@@ -130,6 +136,7 @@ CALLS = (
     Call("biased_attention_with_probs, 128 keys", _attend_folded_with_probs(128)),
     Call("token_probs", _token_probs(False)),
     Call("token_probs from lse", _token_probs(True)),
+    Call("token_peaks from lse", _token_peaks),
     Call("attention_map_lse", _map_lse),
     Call("attention_map_apply", _apply),
     Call("attention_map_reapply", _reapply()),

@@ -16,9 +16,11 @@ from .errors import (
     UnsupportedHeadDim,
 )
 from .impl import Impl
+from .joint_sequence import JointSequence
 from .key_groups import KeyGroups
 from .layout_bias import BiasMode, LayoutBias
 from .padding import FoldedKeys, find_padding, fold_padding
+from .token_peaks import token_peaks
 from .token_probs import token_probs
 
 try:
@@ -35,6 +37,7 @@ __all__ = [
     "Impl",
     "ImplementationError",
     "InferenceOnlyError",
+    "JointSequence",
     "KeyGroups",
     "LayoutBias",
     "LayoutError",
@@ -47,5 +50,6 @@ __all__ = [
     "biased_attention_with_probs",
     "find_padding",
     "fold_padding",
+    "token_peaks",
     "token_probs",
 ]

@@ -41,6 +41,13 @@ def check_query_key(query: Tensor, key: Tensor) -> None:
     _check_same(query, key, "key")
 
 
+def check_frames(query: Tensor, frames: int) -> None:
+    """Queries that are so many equal frames."""
+    queries = query.shape[1]
+    if frames < 1 or queries % frames:
+        raise ShapeError(f"frames must divide the {queries} queries of query, got {frames}")
+
+
 def check_groups(query: Tensor, key: Tensor, groups: KeyGroups) -> None:
     """Groups that cover the keys."""
     _check_cover("groups.index", groups.index, (query.shape[0], key.shape[1]))

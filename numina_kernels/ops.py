@@ -149,6 +149,14 @@ def _fake_token_probs(
     return _new_probs(query, count)
 
 
+def _fake_token_peaks(
+    query: Tensor, key: Tensor, index: Tensor, columns: Tensor, count: int, frames: int, *_: Any
+) -> tuple[Tensor, Tensor]:
+    shape = (query.shape[0], query.shape[2], count, frames)
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    return query.new_empty(shape, dtype=dtype), query.new_empty(shape, dtype=torch.int64)
+
+
 def _fake_lse(query: Tensor, *_: Any) -> Tensor:
     return _new_lse(query)
 
@@ -214,6 +222,25 @@ def _token_probs(
     if _is_empty(query, key):
         return _new_probs(query, count).zero_()
     return run(query, key, KeyGroups.trusted(index, count, columns), key_offset, lse, scale)
+
+
+@_operation(
+    "token_peaks",
+    f"(Tensor query, Tensor key, {_GROUPS}, SymInt frames, Tensor? key_offset, Tensor? lse, "
+    "float scale, str impl) -> (Tensor, Tensor)",
+    _fake_token_peaks,
+    cast_by_autocast=2,
+)
+def _token_peaks(
+    query: Tensor, key: Tensor, index: Tensor, columns: Tensor, count: int, frames: int,
+    key_offset: Tensor | None, lse: Tensor | None, scale: float, impl: str,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    run = _implementation("token_peaks", impl, query)
+    if _is_empty(query, key):
+        peaks, positions = _fake_token_peaks(query, key, index, columns, count, frames)
+        return peaks.zero_(), positions.fill_(-1)
+    groups = KeyGroups.trusted(index, count, columns)
+    return run(query, key, groups, frames, key_offset, lse, scale)
 
 
 @_operation(

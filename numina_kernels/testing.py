@@ -98,7 +98,7 @@ def strided_like(tensor: Tensor, layout: str) -> Tensor:
 
 def assert_within_budget(
     actual: Tensor, eager: Tensor, exact: Tensor, *, slack: float = 2.0, floor: float = 0.0
-) -> None:
+) -> float:
     """Bound the error of ``actual`` by ``slack`` times the error plain torch makes.
 
     Args:
@@ -109,6 +109,9 @@ def assert_within_budget(
         slack: How often the error of ``eager``, and one rounding of the largest result, may occur.
         floor: One rounding of the sums on the way, absolute; see ``score_rounding``. Needed for a
             handful of results, where plain torch may be right by luck.
+
+    Returns:
+        The share of the budget that the error took, 0..1.
     """
     assert actual.shape == exact.shape, f"shape {tuple(actual.shape)}, not {tuple(exact.shape)}"
     finite = exact.isfinite()
@@ -117,11 +120,12 @@ def assert_within_budget(
     actual, eager, exact = actual[finite].double(), eager[finite].double(), exact[finite]
     assert actual.isfinite().all(), "NaN or infinity where a number belongs"
     if not exact.numel():
-        return
+        return 0.0
     rounding = eps * exact.abs().max() + floor
     budget = slack * ((eager - exact).abs().max() + rounding)
     error = (actual - exact).abs().max()
     assert error <= budget, f"error {error:.2e} exceeds the budget {budget:.2e}"
+    return (error / budget).item() if error else 0.0
 
 
 def score_rounding(

@@ -72,7 +72,9 @@ def frame_features(
         tensor[0].unflatten(0, (grid.frames, grid.patches)) for tensor in (query, key)
     )  # [F, N, H, D]
     generator = torch.Generator().manual_seed(spec.seed)
-    start = torch.randn(grid.patches, spec.columns, generator=generator).to(query.device)
+    start = torch.randn(grid.patches, spec.columns, generator=generator)
+    # Pageable memory is staged before the call returns, so nobody has to wait for the device.
+    start = start.to(query.device, non_blocking=True)
     heads = _heads_at_once(grid, spec)
     features = [
         _components(

@@ -7,6 +7,7 @@ from .attention_map import (
     attention_map_reapply,
 )
 from .biased_attention import biased_attention, biased_attention_with_probs
+from .token_peaks import token_peaks
 from .token_probs import token_probs
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "attention_map_reapply",
     "biased_attention",
     "biased_attention_with_probs",
+    "token_peaks",
     "token_probs",
 ]

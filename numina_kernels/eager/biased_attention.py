@@ -55,7 +55,7 @@ def _attend(
         values = heads_first(value[:, :, chunk], dtype)  # [B * H, K, C]
         columns = None
         if bias is not None and bias.groups.columns.numel():
-            columns = ColumnBias(bias, chunk, dtype, may_be_absent=key_offset is not None)
+            columns = ColumnBias(bias, chunk, dtype)
         tiles = score_tiles(query[:, :, chunk], key[:, :, chunk], scale, key_offset, columns)
         for rows, scores in tiles:
             row_lse, total = exponentiate_(scores)  # [B * H, 1, T]

@@ -12,15 +12,11 @@ class ColumnBias:
 
     One formula serves the three modes, and a strength of 0 gives ``0 + 1 * s + 0``, which is ``s``
     to the bit. Coefficients are ``[B|1, H|1, N, R]`` and classes ``[B|1, N, Q]`` for the ``N`` keys
-    that have a noun; scores are in units of ``ln 2``. ``may_be_absent`` says that an offset may
-    have made a score ``-inf``; such a key stays away.
+    that have a noun; scores are in units of ``ln 2``, and those that are not finite stay.
     """
 
-    def __init__(
-        self, bias: LayoutBias, heads: slice, dtype: torch.dtype, *, may_be_absent: bool
-    ) -> None:
+    def __init__(self, bias: LayoutBias, heads: slice, dtype: torch.dtype) -> None:
         self._columns = bias.groups.columns
-        self._may_be_absent = may_be_absent
         noun = bias.groups.index[:, self._columns].long()  # [B|1, N]
         owned = (noun >= 0)[:, None, :, None]
         noun.clamp_min_(0)
@@ -48,8 +44,8 @@ class ColumnBias:
         if self._lift is not None:
             short_of = (_look_up(self._target, classes) - own).clamp_min_(0)
             biased.addcmul_(_look_up(self._lift, classes), short_of)
-        if self._may_be_absent:
-            biased = torch.where(own == -torch.inf, own, biased)
+        # The formula itself would overwrite an infinity by NaN, or bring an absent key back.
+        biased = torch.where(own.abs() < torch.inf, biased, own)
         scores.index_copy_(-2, self._columns, biased)
 
 

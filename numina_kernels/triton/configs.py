@@ -24,6 +24,7 @@ class Form(StrEnum):
     ONE_TILE = "one tile"  # attention over keys that fit one tile
     PRODUCT = "product"  # a product with a known log-sum-exp
     PROBS = "probs"  # noun probabilities from a known log-sum-exp
+    PEAKS = "peaks"  # their peaks in every frame
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ _ONE_TILE_256 = (LaunchConfig(64, 128, 8, 1), LaunchConfig(32, 128, 8, 1))
 _PRODUCT = (LaunchConfig(128, 64, 8, 3),)
 _PRODUCT_256 = (LaunchConfig(128, 64, 8, 2), LaunchConfig(64, 32, 4, 2))
 _PROBS = (LaunchConfig(128, 0, 8, 1),)
+# Every lane keeps its peaks beside: 128 rows spill 13 registers on sm_100, 64 spill none.
+_PEAKS = (LaunchConfig(64, 0, 8, 1),)
 # Operands of float32 are split in registers: attention with 64 x 32 spills on every architecture,
 # and without values also with 32 x 32. Products have few columns and one warp group.
 _FLOAT32 = (LaunchConfig(16, 32, 4, 2),)
@@ -77,6 +80,8 @@ _SHARED = {
     (Form.PRODUCT, 32, 128): _FLOAT32_PRODUCT,
     (Form.PROBS, 16, 256): _PROBS,
     (Form.PROBS, 32, 128): _FLOAT32_PROBS,
+    (Form.PEAKS, 16, 256): _PEAKS,
+    (Form.PEAKS, 32, 128): _FLOAT32_PROBS,
 }
 _TABLE = {
     80: _SHARED,

@@ -126,7 +126,7 @@ def _sizes(target: int, config: LaunchConfig, work: Work) -> dict[str, Any]:
         "BLOCK_M": config.block_m,
         "INTERPRETED": target == INTERPRETER,
     }
-    if work.form is not Form.PROBS:
+    if work.form not in (Form.PROBS, Form.PEAKS):
         keys = work.keys if work.form is Form.ONE_TILE else config.block_n
         sizes |= {"BLOCK_C": _block(work.columns), "BLOCK_N": _block(keys)}
     if work.form is not Form.PRODUCT:

@@ -52,9 +52,6 @@ def finish_scores(
             nouns = bias.nouns
             noun_ptrs = nouns.index_ptr + batch * nouns.index_batch_stride + positions
             noun_of_key = tl.load(noun_ptrs, mask=there, other=-1).to(tl.int32)
-            if HAS_OFFSET:
-                # No mode brings an absent key back.
-                noun_of_key = tl.where(offsets == -float("inf"), -1, noun_of_key)
             scores = _biased(
                 scores, noun_of_key, strength, bias, batch, head, rows, num_queries,
                 num_nouns, num_classes, HAS_LIFT,
@@ -85,5 +82,7 @@ def _biased(
             share = tl.where(mode == LIFT, strength * weight, 0.0)
             missing = tl.maximum(target[:, None] - scores, 0.0)
             biased = tl.fma(share[:, None], missing, biased)
-        scores = tl.where(noun_of_key[None, :] == noun, biased, scores)
+        # What is not finite stays: no mode brings an absent key back or hides an overflow.
+        touched = (noun_of_key[None, :] == noun) & (tl.abs(scores) < float("inf"))
+        scores = tl.where(touched, biased, scores)
     return scores

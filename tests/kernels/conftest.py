@@ -1,8 +1,14 @@
 """Fixtures of the tests of numina_kernels."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
+import torch
 
 from numina_kernels.impl import Impl, is_installed
+from tests.kernels.drawn_results import write_results
 
 needs_extension = pytest.mark.skipif(
     not is_installed(Impl.CPU),
@@ -22,16 +28,52 @@ def runs_interpreted() -> bool:
 needs_interpreter = pytest.mark.skipif(
     not runs_interpreted(), reason="triton is not installed, or runs on a GPU"
 )
-IMPLS = [
-    Impl.EAGER,
-    pytest.param(Impl.CPU, marks=needs_extension),
-    # Every operation on a tile takes the interpreter some 20 microseconds.
-    pytest.param(Impl.TRITON, marks=[needs_interpreter, pytest.mark.slow]),
-]
+needs_triton = pytest.mark.skipif(
+    not runs_interpreted() and not (is_installed(Impl.TRITON) and torch.cuda.is_available()),
+    reason="triton is not installed, or has neither a GPU nor its interpreter",
+)
+WITHOUT_TRITON = [Impl.EAGER, pytest.param(Impl.CPU, marks=needs_extension)]
+# Every operation on a tile takes the interpreter some 20 microseconds.
+INTERPRETED = pytest.param(Impl.TRITON, marks=[needs_interpreter, pytest.mark.slow])
+ANYWHERE = pytest.param(Impl.TRITON, marks=[needs_triton, pytest.mark.slow])
 
 
-# For the session, so that hypothesis may draw many cases for one implementation.
-@pytest.fixture(params=IMPLS, ids=str, scope="session")
+@pytest.fixture(params=[*WITHOUT_TRITON, INTERPRETED], ids=str, scope="session")
 def impl(request: pytest.FixtureRequest) -> Impl:
     """Every implementation that a CPU can hold against the oracle."""
     return request.param
+
+
+@pytest.fixture(params=[*WITHOUT_TRITON, ANYWHERE], ids=str, scope="session")
+def drawn_impl(request: pytest.FixtureRequest) -> Impl:
+    """Every implementation, Triton's on a GPU where there is one."""
+    return request.param
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("drawn cases", "the long run of tests/kernels/test_drawn_cases.py")
+    group.addoption(
+        "--drawn-cases", type=int, default=500, help="of each operation, dtype and implementation"
+    )
+    group.addoption(
+        "--drawn-cases-out", type=Path, help="result file of the long run; must not exist"
+    )
+
+
+# Known only where pytest was pointed at this folder.
+@pytest.fixture(scope="session")
+def drawn_count(request: pytest.FixtureRequest) -> int:
+    """Cases of the long run, of each operation, dtype and implementation."""
+    return request.config.getoption("drawn_cases", default=500)
+
+
+@pytest.fixture(scope="session")
+def drawn_rows(request: pytest.FixtureRequest, drawn_count: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the long run's result file, which is written when all of it is over."""
+    out = request.config.getoption("drawn_cases_out", default=None)
+    if out is not None and out.exists():
+        pytest.exit(f"{out} exists: result files are added, never overwritten", returncode=4)
+    rows: list[dict[str, Any]] = []
+    yield rows
+    if out is not None:
+        write_results(out, drawn_count, rows)

@@ -2,8 +2,6 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from numina_kernels import (
     AttentionMap,
@@ -14,54 +12,7 @@ from numina_kernels import (
     token_probs,
 )
 from numina_kernels.impl import Impl
-from numina_kernels.testing import (
-    assert_within_budget,
-    make_qkv,
-    poisoned_buffers,
-    score_rounding,
-    strided_like,
-)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    sizes=st.tuples(st.integers(1, 3), st.integers(1, 60), st.integers(1, 60), st.integers(1, 3)),
-    head_dim=st.sampled_from([8, 33, 64, 128]),
-    columns=st.integers(1, 17),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
-    layout=st.sampled_from(["contiguous", "heads first", "sliced", "expanded"]),
-    lse_first=st.booleans(),
-    seed=st.integers(0, 2**16),
-)
-def test_every_case_stays_within_the_error_of_plain_torch(
-    impl, sizes, head_dim, columns, dtype, layout, lse_first, seed
-):
-    query, key, _ = make_qkv(*sizes, head_dim, dtype=dtype, seed=seed)
-    query, key = strided_like(query, layout), strided_like(key, layout)
-    y, x, _ = (strided_like(t, layout) for t in make_qkv(*sizes, columns, dtype=torch.float32))
-    exact = AttentionMap(query.double(), key.double(), impl="reference")
-    plain = AttentionMap(query, key, impl="reference")
-    actual = AttentionMap(query, key, impl=impl)
-    rounding = score_rounding(query, key)
-
-    with poisoned_buffers():
-        lse = actual.lse if lse_first else None
-        applied, again = actual.apply(x), actual.apply(x)
-        transposed = actual.apply_transposed(y)
-
-    floor = rounding * x.abs().max().item()
-    for product in (applied, again):
-        assert_within_budget(product, plain.apply(x), exact.apply(x.double()), floor=floor)
-    assert_within_budget(
-        transposed,
-        plain.apply_transposed(y),
-        exact.apply_transposed(y.double()),
-        floor=rounding * exact.apply_transposed(y.double().abs()).max().item(),
-    )
-    assert_within_budget(actual.lse, plain.lse, exact.lse, floor=rounding)
-    assert lse is None or lse is actual.lse
-    assert applied.is_contiguous()
-    assert transposed.is_contiguous()
+from numina_kernels.testing import make_qkv
 
 
 def test_rows_of_the_map_sum_to_one_over_many_tiles(impl):

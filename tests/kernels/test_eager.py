@@ -58,6 +58,10 @@ def probs(query, key, value, groups, bias):
     return eager.token_probs(query, key, groups, None, None, 0.25)
 
 
+def peaks(query, key, value, groups, bias):
+    return eager.token_peaks(query, key, groups, 5, None, None, 0.25)
+
+
 def products(query, key, value, groups, bias):
     output, lse = eager.attention_map_apply(query, key, value, 0.25)
     again = eager.attention_map_reapply(query, key, value, lse, 0.25)
@@ -65,7 +69,7 @@ def products(query, key, value, groups, bias):
 
 
 @pytest.mark.parametrize("budget", [1, 5_000, 60_000], ids="{} bytes".format)
-@pytest.mark.parametrize("operation", [attend, probs, products], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("operation", [attend, probs, peaks, products], ids=lambda f: f.__name__)
 def test_the_result_does_not_depend_on_the_tiles(monkeypatch, operation, budget):
     inputs = case(queries=70, keys=12)
     whole = operation(*inputs)
@@ -88,7 +92,7 @@ def test_the_bias_makes_no_tensor_with_an_entry_for_each_score():
     assert large[0] == [(4 * 200 * 96,)], "the scores are one buffer, used again"
 
 
-@pytest.mark.parametrize("operation", [attend, probs, products], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("operation", [attend, probs, peaks, products], ids=lambda f: f.__name__)
 def test_the_scores_alive_at_once_do_not_grow_with_the_queries(operation):
     extra = []
     for queries in (4_000, 16_000):

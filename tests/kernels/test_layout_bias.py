@@ -36,7 +36,7 @@ def by_hand(bias, scores):
             for h in range(heads):
                 for q in range(queries):
                     s = scores[b, h, q, k].item() + offset
-                    if g >= 0 and strength != 0.0 and s != -math.inf:
+                    if g >= 0 and strength != 0.0 and math.isfinite(s):
                         r = pick(bias.labels, b, g, q)
                         table = pick(bias.table, b, min(h, bias.table.shape[1] - 1), g, r)
                         mode = pick(bias.mode, b, g, r)
@@ -58,6 +58,17 @@ def test_materialized_scores_follow_the_published_table(strength, offset):
     scores = torch.randn(2, 2, 4, 5, dtype=torch.float64, generator=torch.manual_seed(0))
 
     torch.testing.assert_close(bias.materialize(scores), by_hand(bias, scores))
+
+
+def test_scores_that_are_not_finite_stay_what_they_are():
+    groups = make_groups(1, 9, 3)
+    bias = make_layout_bias(groups, 40, heads=2)
+    scores = torch.zeros(1, 2, 40, 9)
+    for odd in (math.inf, -math.inf, math.nan):
+        scores[:, 1] = odd
+        biased = bias.materialize(scores)
+        torch.testing.assert_close(biased[:, 1], scores[:, 1], equal_nan=True)
+        assert not torch.equal(biased[:, 0], scores[:, 0])
 
 
 def test_every_part_may_differ_between_batch_rows_and_heads():
@@ -115,6 +126,11 @@ def test_parts_without_meaning_are_refused_when_built(changes, message):
 def test_parts_on_two_devices_are_refused():
     with pytest.raises(DeviceError, match="table is on meta, but groups on cpu"):
         LayoutBias(**parts(table=torch.zeros(1, 1, 2, 3, device="meta")))
+
+
+def test_a_byte_tells_128_classes_apart():
+    groups = make_groups(1, 5, 2)
+    assert make_layout_bias(groups, 4, classes=128).table.shape[-1] == 128
 
 
 def test_minus_infinity_is_a_score():

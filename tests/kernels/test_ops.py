@@ -10,6 +10,7 @@ from numina_kernels import (
     InferenceOnlyError,
     biased_attention,
     biased_attention_with_probs,
+    token_peaks,
     token_probs,
 )
 from numina_kernels.ops import bias_arguments, group_arguments
@@ -35,6 +36,8 @@ def arguments(layout="contiguous", dtype=torch.float32, impl="eager"):
         ),
         "token_probs": (query, key, *group_parts, offset, lse, *end),
         "token_probs without lse": (query, key, *group_parts, None, None, *end),
+        "token_peaks": (query, key, *group_parts, 3, offset, lse, *end),
+        "token_peaks without lse": (query, key, *group_parts, 4, None, None, *end),
         "attention_map_lse": (query, key, *end),
         "attention_map_apply": (query, key, value, *end),
         "attention_map_reapply": (query, key, value, lse, *end),
@@ -106,8 +109,14 @@ def test_every_contract_compiles_into_one_graph():
         attention = AttentionMap(query, key)
         transposed = attention.apply_transposed(attention.apply(value))
         probs = token_probs(query, key, groups, lse=attention.lse)
+        peaks = token_peaks(query, key, groups, 3, lse=attention.lse)
         stronger = bias.with_strength(strength * 2)
-        return transposed, probs, *biased_attention_with_probs(query, key, value, groups, stronger)
+        return (
+            transposed,
+            probs,
+            *peaks,
+            *biased_attention_with_probs(query, key, value, groups, stronger),
+        )
 
     run, counter = compiled(everything)
     strength = torch.tensor(0.4)

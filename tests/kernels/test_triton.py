@@ -1,15 +1,11 @@
 """The Triton kernels against the float64 oracle: on a GPU where there is one, else interpreted.
 
-The contract that all implementations share is tested beside each operation; here is what is
-particular to tiles: which keys are streamed, which go through the masked tail.
+The contract that all implementations share is tested beside each operation and on drawn cases; here
+is what is particular to tiles: which keys are streamed, which go through the masked tail.
 """
-
-import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from numina_kernels import (
     AttentionMap,
@@ -22,15 +18,8 @@ from numina_kernels import (
     biased_attention_with_probs,
     token_probs,
 )
-from numina_kernels.testing import (
-    assert_within_budget,
-    make_groups,
-    make_layout_bias,
-    make_qkv,
-    poisoned_buffers,
-    score_rounding,
-    strided_like,
-)
+from numina_kernels.testing import make_layout_bias, make_qkv, poisoned_buffers
+from tests.kernels.drawn_cases import TILE
 
 pytest.importorskip("triton", reason="triton is not installed: pip install 'triton>=3.6'")
 
@@ -44,131 +33,6 @@ except ImplementationError:
         "no CUDA device, and triton was imported before TRITON_INTERPRET=1 was set",
         allow_module_level=True,
     )
-
-INF = math.inf
-DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-LAYOUTS = ["contiguous", "heads first", "sliced", "expanded"]
-# Keys of a tile, in the interpreter also the most that are one tile.
-TILE = 64
-
-
-@st.composite
-def cases(draw):
-    """Any lengths, nouns, classes and strides; few heads, because the interpreter is slow."""
-    batch, heads = draw(st.sampled_from([(1, 1), (1, 2), (2, 1)]))
-    queries = draw(st.one_of(st.integers(1, 20), st.integers(120, 140)))
-    keys = draw(st.one_of(st.integers(1, 2 * TILE), st.sampled_from([3 * TILE, 4 * TILE + 5])))
-    head_dim = draw(st.sampled_from([8, 17, 64, 96, 128]))
-    layout = draw(st.sampled_from(LAYOUTS))
-    seed = draw(st.integers(0, 2**16))
-
-    def one_or(size):
-        return draw(st.sampled_from([1, size]))
-
-    groups = make_groups(one_or(batch), keys, draw(st.integers(0, 3)), seed=seed)
-    first = draw(st.integers(0, keys - 1))
-    last = draw(st.integers(first, keys - 1))
-    outside = (torch.arange(keys) < first) | (torch.arange(keys) > last)
-    groups = KeyGroups(groups.index.masked_fill(outside, -1), groups.count)
-    bias = make_layout_bias(
-        groups,
-        queries,
-        batch=one_or(batch),
-        heads=one_or(heads),
-        classes=draw(st.integers(1, 4)),
-        strength=draw(st.sampled_from([0.0, 0.25, 1.0, 1.75])),
-        seed=seed,
-    )
-    generator = torch.Generator().manual_seed(seed)
-    if draw(st.booleans()):
-        bias.table[torch.rand(bias.table.shape, generator=generator) < 0.3] = -INF
-    offset = None
-    if draw(st.booleans()):
-        offset = torch.randn(one_or(batch), keys, generator=generator)
-        offset[torch.rand(offset.shape, generator=generator) < 0.2] = -INF
-        offset[:, : draw(st.integers(0, keys))] = 0.0
-    return (batch, queries, keys, heads, head_dim), layout, groups, bias, offset, seed
-
-
-def check_case(case, dtype):
-    sizes, layout, groups, bias, offset, seed = case
-    tensors = make_qkv(*sizes, dtype=dtype, seed=seed)
-    query, key, value = (strided_like(tensor, layout) for tensor in tensors)
-    exact = biased_attention_with_probs(
-        query.double(), key.double(), value.double(), groups, bias,
-        key_offset=offset, impl="reference",
-    )  # fmt: skip
-    plain = biased_attention_with_probs(
-        query, key, value, groups, bias, key_offset=offset, impl="reference"
-    )
-
-    groups, bias = groups.to(DEVICE), bias.to(DEVICE)
-    offset_there = None if offset is None else offset.to(DEVICE)
-    with poisoned_buffers():
-        actual = biased_attention_with_probs(
-            query.to(DEVICE), key.to(DEVICE), value.to(DEVICE), groups, bias,
-            key_offset=offset_there, impl="triton",
-        )  # fmt: skip
-
-    rounding = score_rounding(query, key, bias.to("cpu"), offset)
-    floors = (rounding * value.abs().max().item(), rounding, rounding)
-    for got, eager, true, floor in zip(actual, plain, exact, floors, strict=True):
-        assert_within_budget(got.cpu(), eager, true, floor=floor)
-        assert got.is_contiguous()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(case=cases())
-def test_every_case_stays_within_the_error_of_plain_torch(case, dtype):
-    check_case(case, dtype)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(max_examples=500, deadline=None, derandomize=True)
-@given(case=cases())
-def test_five_hundred_cases_stay_within_the_error_of_plain_torch(case, dtype):
-    check_case(case, dtype)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(
-    sizes=st.tuples(st.integers(1, 2), st.integers(1, 70), st.integers(1, 70), st.integers(1, 2)),
-    head_dim=st.sampled_from([8, 33, 64]),
-    columns=st.integers(1, 17),
-    layout=st.sampled_from(LAYOUTS),
-    columns_dtype=st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
-    seed=st.integers(0, 2**16),
-)
-def test_every_product_stays_within_the_error_of_plain_torch(
-    sizes, head_dim, columns, layout, columns_dtype, seed, dtype
-):
-    query, key, _ = make_qkv(*sizes, head_dim, dtype=dtype, seed=seed)
-    query, key = strided_like(query, layout), strided_like(key, layout)
-    y, x, _ = (
-        strided_like(t, layout) for t in make_qkv(*sizes, columns, dtype=columns_dtype, seed=seed)
-    )
-    exact = AttentionMap(query.double(), key.double(), impl="reference")
-    plain = AttentionMap(query, key, impl="reference")
-    actual = AttentionMap(query.to(DEVICE), key.to(DEVICE), impl="triton")
-
-    with poisoned_buffers():
-        products = [actual.apply(x.to(DEVICE)).cpu() for _ in range(2)]
-        transposed = actual.apply_transposed(y.to(DEVICE)).cpu()
-
-    rounding = score_rounding(query, key)
-    floor = rounding * x.abs().max().item()
-    for product in products:
-        assert_within_budget(product, plain.apply(x), exact.apply(x.double()), floor=floor)
-    exact_transposed = exact.apply_transposed(y.double())
-    floor = rounding * exact.apply_transposed(y.double().abs()).max().item()
-    assert_within_budget(transposed, plain.apply_transposed(y), exact_transposed, floor=floor)
-    assert_within_budget(actual.lse.cpu(), plain.lse, exact.lse, floor=rounding)
 
 
 # Which keys have a noun, and which an offset, among 4 full tiles and 7 more keys.

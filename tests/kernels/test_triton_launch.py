@@ -31,7 +31,8 @@ def test_every_width_has_a_configuration_on_every_architecture(architecture):
                     continue
                 for config in configs.candidates(architecture, form, bits, width):
                     assert config.block_m in (16, 32, 64, 128)
-                    assert config.block_n in ((0,) if form is Form.PROBS else (32, 64, 128))
+                    gathers = form in (Form.PROBS, Form.PEAKS)
+                    assert config.block_n in ((0,) if gathers else (32, 64, 128))
                     assert config.num_warps in (4, 8)
 
 
@@ -140,9 +141,26 @@ def test_no_tensor_has_an_entry_for_each_score(monkeypatch, keys):
     assert max(x.numel() for x in handed if isinstance(x, torch.Tensor)) < queries * keys
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_no_probability_is_held_for_the_peaks(monkeypatch, known):
+    queries, frames = 8192, 4
+    query, key, _ = make_qkv(1, queries, 96, 2, 16, dtype=torch.bfloat16)
+    groups, lse = make_groups(1, 96, 3), torch.zeros(1, 2, queries)
+    started = []
+    monkeypatch.setattr(launch, "architecture", lambda _: 90)
+    monkeypatch.setattr(launch, "start", lambda *work: started.append(work))
+
+    with Sizes() as sizes:
+        room.token_peaks(query, key, groups, frames, None, lse if known else None, 0.1)
+
+    # Without a log-sum-exp, one is made first; it has no noun.
+    assert len(started) == (1 if known else 2)
+    assert max(sizes.made) <= (2 * 3 * frames if known else lse.numel()) < 3 * lse.numel()
+
+
 @interpreted
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["biased_attention_with_probs", "token_probs"])
+@pytest.mark.parametrize("name", ["biased_attention_with_probs", "token_probs", "token_peaks"])
 def test_opcheck(name):
     query, key, value = make_qkv(1, 4, 9, 1, 8, dtype=torch.float32)
     groups = make_groups(1, 9, 2)
@@ -154,6 +172,7 @@ def test_opcheck(name):
             query, key, value, *parts, *tensors, bias.strength, torch.zeros(1, 9), 0.5, "triton",
         ),
         "token_probs": (query, key, *parts, None, None, 0.5, "triton"),
+        "token_peaks": (query, key, *parts, 2, None, None, 0.5, "triton"),
     }[name]  # fmt: skip
     torch.library.opcheck(getattr(torch.ops.numina, name).default, arguments)
     assert math.isfinite(arguments[-2])
