@@ -12,6 +12,7 @@ from numina.commands.doctor import doctor
 from numina.commands.evaluate import evaluate
 from numina.commands.generate import generate
 from numina.commands.screen import complain, note
+from numina.commands.tune import tune
 from numina.versions import incompatibilities
 
 EXIT_REFUSED = 2
@@ -52,6 +53,7 @@ app.command("demo")(demo)
 app.command("generate")(generate)
 app.command("evaluate")(evaluate)
 app.command("doctor")(doctor)
+app.command("tune")(tune)
 
 
 def _show_version(wanted: bool) -> None:

@@ -35,3 +35,7 @@ class ImplementationError(NuminaKernelError, RuntimeError):
 
 class InferenceOnlyError(NuminaKernelError, RuntimeError):
     """An input requires a gradient; the operations have none and never detach silently."""
+
+
+class LaunchConfigError(NuminaKernelError, ValueError):
+    """A file of launch configurations that is absent, damaged or of another version."""

@@ -113,6 +113,19 @@ def assert_within_budget(
     Returns:
         The share of the budget that the error took, 0..1.
     """
+    error, budget = error_and_budget(actual, eager, exact, slack=slack, floor=floor)
+    assert error <= budget, f"error {error:.2e} exceeds the budget {budget:.2e}"
+    return error / budget if error else 0.0
+
+
+def error_and_budget(
+    actual: Tensor, eager: Tensor, exact: Tensor, *, slack: float = 2.0, floor: float = 0.0
+) -> tuple[float, float]:
+    """Largest error of ``actual``, and what ``assert_within_budget`` allows it.
+
+    Raises:
+        AssertionError: If there is no error to speak of: another shape, another infinity, NaN.
+    """
     assert actual.shape == exact.shape, f"shape {tuple(actual.shape)}, not {tuple(exact.shape)}"
     finite = exact.isfinite()
     assert torch.equal(actual[~finite].double(), exact[~finite]), "another infinity"
@@ -120,12 +133,10 @@ def assert_within_budget(
     actual, eager, exact = actual[finite].double(), eager[finite].double(), exact[finite]
     assert actual.isfinite().all(), "NaN or infinity where a number belongs"
     if not exact.numel():
-        return 0.0
+        return 0.0, 0.0
     rounding = eps * exact.abs().max() + floor
     budget = slack * ((eager - exact).abs().max() + rounding)
-    error = (actual - exact).abs().max()
-    assert error <= budget, f"error {error:.2e} exceeds the budget {budget:.2e}"
-    return (error / budget).item() if error else 0.0
+    return (actual - exact).abs().max().item(), budget.item()
 
 
 def score_rounding(

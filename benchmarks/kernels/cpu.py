@@ -21,24 +21,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.kernels.provenance import commit, processor
+from benchmarks.kernels.shapes import REAL_KEYS
+from benchmarks.kernels.text_attention import TextAttention
 from numina_kernels import (
     AttentionMap,
-    BiasMode,
-    KeyGroups,
-    LayoutBias,
     biased_attention,
     biased_attention_with_probs,
-    fold_padding,
     token_probs,
 )
 from numina_kernels.impl import Impl, is_installed
-from numina_kernels.testing import make_layout_bias, make_qkv
+from numina_kernels.testing import make_qkv
 
-HEADS, HEAD_DIM, KEYS, REAL_KEYS = 12, 128, 512, 23
+HEADS, HEAD_DIM, KEYS = 12, 128, 512
 # One and three latent frames of Wan-1.3B at 480p, and a whole video of 81 frames.
 QUERIES = {"wan-1.3b-480p 1 frame": 1560, "wan-1.3b-480p 3 frames": 4680, "wan-1.3b-480p": 32760}
 TINY = {"tiny": 100}
@@ -80,51 +81,29 @@ RATIOS = {
 class Case:
     """Cross-attention to a padded text, and the same with the padding folded."""
 
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    groups: KeyGroups
-    bias: LayoutBias
-    dense: Tensor  # [1, 1, Q, K], dtype of query
-    folded_key: Tensor
-    folded_value: Tensor
-    folded_groups: KeyGroups
-    folded_bias: LayoutBias
-    folded_dense: Tensor
+    whole: TextAttention
+    folded: TextAttention
 
     @classmethod
     def make(cls, queries: int, dtype: torch.dtype) -> "Case":
-        query, key, value = make_qkv(1, queries, KEYS, HEADS, HEAD_DIM, dtype=dtype)
-        key[:, REAL_KEYS:], value[:, REAL_KEYS:] = key[:, -1:], value[:, -1:]
-        # Three nouns of the prompt, with numerals: "two red cats, three dogs and a bird".
-        groups = KeyGroups.from_positions([[2, 3, 4], [6, 7], [10]], KEYS)
-        bias = make_layout_bias(groups, queries, classes=3, modes=(BiasMode.ADD,))
-        folded = fold_padding(key, value, REAL_KEYS)
-        folded_groups = groups.fold([REAL_KEYS])
-        parts = (bias.labels, folded_groups, bias.table, bias.mode, bias.strength, bias.weight)
-        folded_bias = LayoutBias.trusted(*parts, folded.key_offset)
-        kept = folded.key.shape[1]
-        return cls(
-            query, key, value, groups, bias,
-            bias.materialize(torch.zeros(1, 1, queries, KEYS)).to(dtype),
-            folded.key, folded.value, folded_groups, folded_bias,
-            folded_bias.materialize(torch.zeros(1, 1, queries, kept)).to(dtype),
-        )  # fmt: skip
+        whole = TextAttention.make(queries, KEYS, HEADS, HEAD_DIM, real_keys=REAL_KEYS, dtype=dtype)
+        return cls(whole, whole.folded(REAL_KEYS))
 
 
 def providers(case: Case) -> dict[str, Callable[[], Any]]:
     """What is timed; each call returns the output first, where it has one."""
-    query, key, value = case.query, case.key, case.value
-    folded = (case.folded_key, case.folded_value)
+    whole, folded = case.whole, case.folded
+    # Written out before anything is measured: to a rival the dense bias is an input.
+    dense, folded_dense = whole.dense, folded.dense
 
-    def sdpa(key: Tensor, value: Tensor, dense: Tensor | None) -> Tensor:
-        tensors = (tensor.transpose(1, 2) for tensor in (query, key, value))
+    def sdpa(inputs: TextAttention, dense: Tensor | None) -> Tensor:
+        tensors = (tensor.transpose(1, 2) for tensor in (inputs.query, inputs.key, inputs.value))
         return F.scaled_dot_product_attention(*tensors, attn_mask=dense).transpose(1, 2)
 
     calls: dict[str, Callable[[], Any]] = {
-        "sdpa": lambda: sdpa(key, value, None),
-        "sdpa dense bias": lambda: sdpa(key, value, case.dense),
-        "sdpa folded dense bias": lambda: sdpa(*folded, case.folded_dense),
+        "sdpa": lambda: sdpa(whole, None),
+        "sdpa dense bias": lambda: sdpa(whole, dense),
+        "sdpa folded dense bias": lambda: sdpa(folded, folded_dense),
     }
     for impl in (Impl.CPU, Impl.EAGER):
         calls |= _calls_of(impl, case)
@@ -132,19 +111,19 @@ def providers(case: Case) -> dict[str, Callable[[], Any]]:
 
 
 def _calls_of(impl: Impl, case: Case) -> dict[str, Callable[[], Any]]:
-    query, key, value, groups, bias = case.query, case.key, case.value, case.groups, case.bias
-    folded = (case.folded_key, case.folded_value)
-    folded_groups, folded_bias = case.folded_groups, case.folded_bias
+    whole, folded = case.whole, case.folded
+    tensors = (whole.query, whole.key, whole.value)
+    few = (folded.query, folded.key, folded.value)
     return {
-        f"{impl}": lambda: biased_attention(query, key, value, impl=impl),
-        f"{impl} biased": lambda: biased_attention(query, key, value, bias, impl=impl),
+        f"{impl}": lambda: biased_attention(*tensors, impl=impl),
+        f"{impl} biased": lambda: biased_attention(*tensors, whole.bias, impl=impl),
         f"{impl} biased and probs": lambda: biased_attention_with_probs(
-            query, key, value, groups, bias, impl=impl
+            *tensors, whole.groups, whole.bias, impl=impl
         ),
-        f"{impl} token probs": lambda: token_probs(query, key, groups, impl=impl),
-        f"{impl} folded": lambda: biased_attention(query, *folded, folded_bias, impl=impl),
+        f"{impl} token probs": lambda: token_probs(*tensors[:2], whole.groups, impl=impl),
+        f"{impl} folded": lambda: biased_attention(*few, folded.bias, impl=impl),
         f"{impl} folded and probs": lambda: biased_attention_with_probs(
-            query, *folded, folded_groups, folded_bias, impl=impl
+            *few, folded.groups, folded.bias, impl=impl
         ),
     }
 
@@ -172,18 +151,9 @@ def error_of(name: str, call: Callable[[], Any], case: Case) -> float | None:
     if "map" in name or "token probs" in name:
         return None
     output = (output if isinstance(output, Tensor) else output[0])[:, :CHECKED].double()
-    tensors = (case.query[:, :CHECKED], case.key, case.value)
-    q, k, v = (tensor.double().transpose(1, 2) for tensor in tensors)
-    scores = q @ k.mT * HEAD_DIM**-0.5
-    if "biased" in name or "bias" in name or "folded" in name:
-        # The bias before it was rounded to a dtype: it is part of what a dense bias costs.
-        rows = slice(0, min(CHECKED, case.bias.labels.shape[-1]))
-        bias = case.bias
-        cut = LayoutBias.trusted(
-            bias.labels[..., rows], bias.groups, bias.table, bias.mode, bias.strength, bias.weight
-        )
-        scores = cut.materialize(scores)
-    exact = (scores.softmax(-1) @ v).transpose(1, 2)
+    # The bias before it was rounded to a dtype: it is part of what a dense bias costs.
+    first = case.whole.rows(torch.arange(output.shape[1]))
+    exact = first.exact(biased="bias" in name or "folded" in name)
     return (output - exact).abs().max().item()
 
 
@@ -272,8 +242,8 @@ def run(shapes: dict[str, int], repeats: int, with_peaks: bool) -> list[dict[str
             results.append(
                 {
                     "shape": shape, "dtype": name, "queries": queries, "keys": KEYS,
-                    "folded_keys": case.folded_key.shape[1], "heads": HEADS,
-                    "head_dim": HEAD_DIM, "dense_bias_bytes": case.dense.nbytes,
+                    "folded_keys": case.folded.key.shape[1], "heads": HEADS,
+                    "head_dim": HEAD_DIM, "dense_bias_bytes": case.whole.dense.nbytes,
                     "ratios": ratios(rows), "rows": rows,
                 }
             )  # fmt: skip
@@ -297,29 +267,14 @@ def provenance(arguments: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "command": "python benchmarks/kernels/cpu.py " + " ".join(sys.argv[1:]),
-        "device": _processor(),
+        "device": processor(),
         "instruction_set": INSTRUCTION_SETS[0],
         "threads": torch.get_num_threads(),
         "load_average": os.getloadavg()[0],
         "repeats": arguments.repeats,
         "versions": {"python": platform.python_version(), "torch": metadata.version("torch")},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        **commit(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,8 @@
-"""Triton kernels: tensors stream through, no score is ever stored."""
+"""Triton kernels: tensors stream through, no score is ever stored.
+
+Launch configurations measured on a card are loaded when this room is first entered, from the file
+that the environment variable ``NUMINA_LAUNCH_CONFIGS`` names; ``config_file.py`` says more.
+"""
 
 from .attention_map import (
     attention_map_apply,
@@ -7,6 +11,7 @@ from .attention_map import (
     attention_map_reapply,
 )
 from .biased_attention import biased_attention, biased_attention_with_probs
+from .config_file import use_named_by_environment
 from .token_peaks import token_peaks
 from .token_probs import token_probs
 
@@ -20,3 +25,5 @@ __all__ = [
     "token_peaks",
     "token_probs",
 ]
+
+use_named_by_environment()

@@ -3,11 +3,15 @@
 There is no autotuning: every process would tune again, and the first steps would not be
 repeatable. Each choice was made on registers, spills and shared memory of the machine code, which
 ``benchmarks/compile_check.py`` prints for all of them; none was timed yet. A configuration is
-followed by smaller ones for devices with less shared memory than their family.
+followed by smaller ones for devices with less shared memory than their family. What ``numina tune``
+found on a card (``config_file.py``) comes before them all.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 INTERPRETER = 0
 ARCHITECTURES = (80, 90, 100)
@@ -25,6 +29,15 @@ class Form(StrEnum):
     PRODUCT = "product"  # a product with a known log-sum-exp
     PROBS = "probs"  # noun probabilities from a known log-sum-exp
     PEAKS = "peaks"  # their peaks in every frame
+
+
+class Place(NamedTuple):
+    """Where a configuration holds: one line of the table."""
+
+    architecture: int  # compute capability, 90 for 9.0
+    form: Form
+    bits: int  # 16 or 32, of a number of the query
+    width: int  # block of the head dimension, or of the columns if that is larger
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,11 @@ _TABLE = {
 }
 
 
+# What is asked before the table, for this very place: the findings of a card, or a trial. The only
+# state of the room, because every launch of the process must see it.
+_PREFERRED: dict[Place, tuple[LaunchConfig, ...]] = {}
+
+
 def candidates(architecture: int, form: Form, bits: int, width: int) -> tuple[LaunchConfig, ...]:
     """Configurations from the preferred one to the smallest.
 
@@ -103,8 +121,34 @@ def candidates(architecture: int, form: Form, bits: int, width: int) -> tuple[La
     """
     if architecture == INTERPRETER:
         return _INTERPRETED
+    place = Place(architecture, form, bits, width)
+    return _PREFERRED[place] if place in _PREFERRED else shipped(place)
+
+
+def shipped(place: Place) -> tuple[LaunchConfig, ...]:
+    """The configurations of the table, whatever a card preferred."""
     # 12.x is named Blackwell but multiplies as Ampere does.
-    family = 80 if architecture < 90 or architecture >= 120 else architecture // 10 * 10
+    small = place.architecture < 90 or place.architecture >= 120
+    family = 80 if small else place.architecture // 10 * 10
     table = _TABLE[min(family, ARCHITECTURES[-1])]
-    widths = sorted(at for *key, at in table if key == [form, bits])
-    return table[form, bits, next(at for at in widths if width <= at)]
+    widths = sorted(at for *key, at in table if key == [place.form, place.bits])
+    return table[place.form, place.bits, next(at for at in widths if place.width <= at)]
+
+
+def prefer(found: Mapping[Place, LaunchConfig]) -> None:
+    """Use ``found`` from now on, each before the shipped ones of its place, and no others."""
+    preferred = {place: (config, *shipped(place)) for place, config in found.items()}
+    _PREFERRED.clear()
+    _PREFERRED.update(preferred)
+
+
+@contextmanager
+def trying(places: Sequence[Place], config: LaunchConfig) -> Iterator[None]:
+    """Use ``config`` and nothing else at ``places``, so that one that does not fit fails aloud."""
+    before = dict(_PREFERRED)
+    _PREFERRED.update(dict.fromkeys(places, (config,)))
+    try:
+        yield
+    finally:
+        _PREFERRED.clear()
+        _PREFERRED.update(before)

@@ -77,7 +77,7 @@ def launch(kernel: Any, query: Tensor, work: Work, /, **arguments: Any) -> None:
             compiled while a CUDA graph was being captured.
     """
     device, target = query.device, architecture(query)
-    width = max(_block(work.head_dim), _block(work.columns))
+    width = max(block(work.head_dim), block(work.columns))
     *larger, smallest = candidates(target, work.form, bits(query), width)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         for config in larger:
@@ -122,19 +122,20 @@ def architecture(tensor: Tensor) -> int:
 def _sizes(target: int, config: LaunchConfig, work: Work) -> dict[str, Any]:
     sizes: dict[str, Any] = {
         "num_row_blocks": triton.cdiv(work.rows, config.block_m),
-        "BLOCK_D": _block(work.head_dim),
+        "BLOCK_D": block(work.head_dim),
         "BLOCK_M": config.block_m,
         "INTERPRETED": target == INTERPRETER,
     }
     if work.form not in (Form.PROBS, Form.PEAKS):
         keys = work.keys if work.form is Form.ONE_TILE else config.block_n
-        sizes |= {"BLOCK_C": _block(work.columns), "BLOCK_N": _block(keys)}
+        sizes |= {"BLOCK_C": block(work.columns), "BLOCK_N": block(keys)}
     if work.form is not Form.PRODUCT:
-        sizes["BLOCK_T"] = min(_block(work.gathered), MOST_GATHERED)
+        sizes["BLOCK_T"] = min(block(work.gathered), MOST_GATHERED)
     return sizes
 
 
-def _block(size: int) -> int:
+def block(size: int) -> int:
+    """The size of the block that holds ``size`` numbers."""
     return max(NARROWEST, triton.next_power_of_2(size))
 
 
