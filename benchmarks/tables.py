@@ -2,15 +2,15 @@
 
 Whatever stands between ``<!-- table:NAME -->`` and ``<!-- /table -->`` is replaced by the table of
 ``benchmarks/results/cpu/NAME/summary.json``, where NAME begins with ``sprites-``. A kind may follow
-the name: ``<!-- table:NAME methods -->`` (the default), ``<!-- table:NAME counts -->`` or
-``<!-- table:NAME removals -->``.
+the name: ``<!-- table:NAME methods -->`` (the default), ``counts``, ``removals`` or ``videos``.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,31 @@ TITLES = {
 }
 
 
-def methods_table(summary: dict[str, Any]) -> list[str]:
+# Of how many consecutive seeds the ``videos`` table tells, beside all of them.
+CONSECUTIVE = 50
+
+
+@dataclass(frozen=True)
+class Results:
+    """A result folder: its summary, and one row per prompt and method."""
+
+    summary: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Results":
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+        return cls(summary, tuple(map(json.loads, lines)))
+
+
+def methods_table(results: Results) -> list[str]:
     """Every method's figures, with its paired gain over the plain run."""
     rows = [
         ("", "CountAcc (95 %)", "gain (95 %)", "additions / removals reached", "TC", "forwards"),
         ("---",) * 6,
     ]
+    summary = results.summary
     for name, figures in summary["methods"].items():
         paired = summary["paired"].get(f"{name}-plain")
         reached = (figures["additions_reached"], figures["removals_reached"])
@@ -62,9 +81,9 @@ def methods_table(summary: dict[str, Any]) -> list[str]:
     return [_line(row) for row in rows]
 
 
-def counts_table(summary: dict[str, Any]) -> list[str]:
+def counts_table(results: Results) -> list[str]:
     """Every method's accuracy by the count asked for."""
-    methods = summary["methods"]
+    methods = results.summary["methods"]
     counts = sorted({int(count) for each in methods.values() for count in each["by_count"]})
     rows: list[Sequence[str]] = [("", *map(str, counts)), ("---",) * (len(counts) + 1)]
     for name, figures in methods.items():
@@ -73,10 +92,10 @@ def counts_table(summary: dict[str, Any]) -> list[str]:
     return [_line(row) for row in rows]
 
 
-def removals_table(summary: dict[str, Any]) -> list[str]:
+def removals_table(results: Results) -> list[str]:
     """How much better the removals are than those of the control with wrong places."""
     rows = [("", "against", "gain in removals reached (95 %)", "prompts"), ("---",) * 4]
-    for pair, paired in summary["removals"].items():
+    for pair, paired in results.summary["removals"].items():
         control = "misplaced-one-pass" if pair.endswith("misplaced-one-pass") else "misplaced"
         name = pair.removesuffix(f"-{control}")
         gain = f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})"
@@ -84,10 +103,31 @@ def removals_table(summary: dict[str, Any]) -> list[str]:
     return [_line(row) for row in rows]
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+def videos_table(results: Results) -> list[str]:
+    """How many videos have every count right in every frame: the first seeds, and all."""
+    first = results.summary["manifest"]["seed"]
+    some = range(first, first + min(CONSECUTIVE, results.summary["prompts"]))
+    rows = [("", f"the first {len(some)} seeds", "all seeds"), ("---",) * 3]
+    for name in results.summary["methods"]:
+        right = {
+            row["seed"]: all(set(counts) == {target} for counts, target in _by_noun(row))
+            for row in results.rows
+            if row["method"] == name
+        }
+        shares = ([right[seed] for seed in some], list(right.values()))
+        rows.append((TITLES.get(name, name), *(f"{sum(s)} of {len(s)}" for s in shares)))
+    return [_line(row) for row in rows]
+
+
+def _by_noun(row: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
+    return zip(row["counts"], row["targets"], strict=True)
+
+
+KINDS: dict[str, Callable[[Results], list[str]]] = {
     "methods": methods_table,
     "counts": counts_table,
     "removals": removals_table,
+    "videos": videos_table,
 }
 
 
@@ -110,8 +150,8 @@ def _filled(match: re.Match[str], root: Path) -> str:
     if kind not in KINDS:
         raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
     path = RESULTS / name / "summary.json"
-    summary = json.loads((root / path).read_text(encoding="utf-8"))
-    lines = [*KINDS[kind](summary), "", _source(path, summary), ""]
+    results = Results.read((root / path).parent)
+    lines = [*KINDS[kind](results), "", _source(path, results.summary), ""]
     return match["head"] + "\n".join(lines) + match["tail"]
 
 
