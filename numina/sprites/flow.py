@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +23,21 @@ from numina.sprites.model import (
 from numina.sprites.training_attention import fold_padding, use_training_attention
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Encoded scenes to draw from: latents ``[N, C, F, Y, X]``, their captions, samples a step."""
-
-    latents: torch.Tensor
-    captions: list[str]
-    batch: int
-
-
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage of training: how long, how fast.
+    """One stage of training: which latents, how long, how fast.
 
     Attributes:
         name: "images" or "clips"; the checkpoint remembers the seconds spent in each.
         minutes: Time to spend; a restarted stage goes on from the seconds already spent.
+        batch: Samples a step.
         decay: Share of the stage at its end over which the learning rate falls to nothing; 0 keeps
         it.
     """
 
     name: str
     minutes: float
+    batch: int
     learning_rate: float = 2e-3
     decay: float = 0.0
     warmup_steps: int = 15
@@ -102,38 +94,37 @@ class FlowTrainer:
         """Parameters of both models, in a fixed order."""
         return [*self.transformer.parameters(), *self.text_encoder.parameters()]
 
-    def run(self, stage: StageSpec, pools: Sequence[Pool], seed: int) -> None:
-        """Train for the minutes of the stage, a step on each pool in turn, saving now and then.
+    def run(self, stage: StageSpec, latents: torch.Tensor, captions: list[str], seed: int) -> None:
+        """Train for the minutes of the stage, saving every minute and a half.
 
         Under `torch.distributed` every process brings its own samples and all take the same steps:
         on a processor two processes of one thread are faster than one of two, whose threads wait
         for each other at every small operation.
         """
-        texts = [encode_captions(self.tokenizer, ["", *pool.captions]) for pool in pools]
+        tokens = encode_captions(self.tokenizer, ["", *captions])
         generator = torch.Generator().manual_seed((seed * 1_000_003 + self.step) * 64 + self.rank)
         elapsed, total = self.seconds.get(stage.name, 0.0), stage.minutes * 60
         began, first_step, saved, logged = time.monotonic() - elapsed, self.step, elapsed, elapsed
-        for pool, tokens in cycle(zip(pools, texts, strict=True)):
-            if elapsed >= total:
-                break
+        start = elapsed
+        while elapsed < total:
             rate = stage.learning_rate * min(1.0, (self.step - first_step + 1) / stage.warmup_steps)
             if stage.decay:
                 rate *= max(0.01, min(1.0, (1 - elapsed / total) / stage.decay))
-            rows = torch.randint(len(pool.captions), (pool.batch,), generator=generator)
-            dropped = torch.rand(pool.batch, generator=generator) < stage.dropped_captions
-            prompts = tokens[torch.where(dropped, 0, rows + 1)]
+            rows = torch.randint(len(captions), (stage.batch,), generator=generator)
+            dropped = torch.rand(stage.batch, generator=generator) < stage.dropped_captions
+            texts = tokens[torch.where(dropped, 0, rows + 1)]
             elapsed = time.monotonic() - began
             loss, elapsed = self._update(
-                pool.latents[rows].float(), prompts, rate, stage.average, generator, elapsed
+                latents[rows].float(), texts, rate, stage.average, generator, elapsed
             )
-            kind = f"{pool.latents.shape[2]}-frame"
-            before = self.losses.get(kind, loss)
-            self.losses[kind] = 0.98 * before + 0.02 * loss
+            before = self.losses.get(stage.name, loss)
+            self.losses[stage.name] = 0.98 * before + 0.02 * loss
             if elapsed - logged > 20 and self.rank == 0:
                 logged = elapsed
-                losses = ", ".join(f"{k} {v:.4f}" for k, v in self.losses.items())
+                speed = (self.step - first_step) * stage.batch * self.processes / (elapsed - start)
                 print(
-                    f"{stage.name} {elapsed:.0f}s step {self.step} rate {rate:.1e} loss {losses}",
+                    f"{stage.name} {elapsed:.0f}s step {self.step} "
+                    f"loss {self.losses[stage.name]:.4f} rate {rate:.1e} samples/s {speed:.1f}",
                     flush=True,
                 )
             self.seconds[stage.name] = elapsed

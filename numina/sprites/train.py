@@ -1,8 +1,8 @@
 """Trains the sprites pipeline from nothing: ``python -m numina.sprites.train --out FOLDER``.
 
 Five stages: the autoencoder, its decoder alone, pools of its latents, flow matching on single
-frames, which teaches shapes and counts cheaply, and flow matching on clips and single frames in
-turn. Each may be interrupted; the same command goes on where it stopped.
+frames, which teaches shapes and counts cheaply, and flow matching on clips. Each may be
+interrupted; the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.multiprocessing as multiprocessing
 
 from numina.sprites.autoencoder import AutoencoderSpec, encode_pool, train_autoencoder
 from numina.sprites.export import export
-from numina.sprites.flow import FlowTrainer, Pool, StageSpec
+from numina.sprites.flow import FlowTrainer, StageSpec
 from numina.sprites.polish import PolishSpec, polish_decoder
 from numina.sprites.world import NUM_FRAMES
 
@@ -77,22 +77,20 @@ def _train_flow(rank: int, options: argparse.Namespace, address: str) -> None:
     )
     autoencoder = train_autoencoder(AutoencoderSpec(), options.out)
     trainer = FlowTrainer(options.out, options.seed, options.compile, options.start)
-    images = StageSpec("images", options.image_minutes, options.learning_rate)
-    clips = StageSpec("clips", options.clip_minutes, options.learning_rate, options.decay)
-
-    def pool(name: str, number: int, frames: int, batch: int) -> Pool:
-        seed = (options.seed + 1) * 100 + rank
-        path = options.out / "pools" / f"{name}-{rank}.pt"
-        return Pool(*encode_pool(autoencoder, number, frames, seed, path), batch)
-
-    for stage in (images, clips):
+    images = StageSpec("images", options.image_minutes, options.image_batch, options.learning_rate)
+    clips = StageSpec(
+        "clips", options.clip_minutes, options.clip_batch, options.learning_rate, options.decay
+    )
+    for stage, number, frames in (
+        (images, options.image_pool, 1),
+        (clips, options.clip_pool, NUM_FRAMES),
+    ):
         if trainer.seconds.get(stage.name, 0.0) >= stage.minutes * 60:
             continue
-        pools = [pool("images", options.image_pool, 1, options.image_batch)]
-        if stage is clips:
-            # Trained on clips alone, the model forgets to count what single frames taught it.
-            pools.append(pool("clips", options.clip_pool, NUM_FRAMES, options.clip_batch))
-        trainer.run(stage, pools, options.seed)
+        seed = (options.seed + 1) * 100 + rank
+        path = options.out / "pools" / f"{stage.name}-{rank}.pt"
+        latents, captions = encode_pool(autoencoder, number, frames, seed, path)
+        trainer.run(stage, latents, captions, options.seed)
     distributed.destroy_process_group()
 
 

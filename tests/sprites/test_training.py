@@ -1,4 +1,4 @@
-"""Going on with training from a finished pipeline."""
+"""Training runs: where they start, how they go on."""
 
 from itertools import count
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from numina.sprites import flow
-from numina.sprites.flow import FlowTrainer, Pool, StageSpec
+from numina.sprites.flow import FlowTrainer, StageSpec
 from numina.sprites.model import WEIGHTS, load
 
 
@@ -28,12 +28,17 @@ def test_a_checkpoint_overrides_the_weights_it_started_from(tmp_path: Path):
     assert torch.equal(again.parameters[0], trainer.parameters[0])
 
 
-def test_a_stage_trains_on_its_pools_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_stage_spends_its_time_and_its_checkpoint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     seconds = count()
     monkeypatch.setattr(flow.time, "monotonic", lambda: next(seconds))
     trainer = FlowTrainer(tmp_path, seed=0, compiled=False)
-    pools = [Pool(torch.randn(2, 8, frames, 4, 4), ["a star", "two fish"], 1) for frames in (1, 3)]
-    trainer.run(StageSpec("clips", minutes=4 / 60), pools, seed=0)
+    latents, captions = torch.randn(2, 8, 3, 4, 4), ["a star", "two fish"]
+    stage = StageSpec("clips", minutes=4 / 60, batch=1)
+    trainer.run(stage, latents, captions, seed=0)
     assert trainer.step == 4
-    assert trainer.losses.keys() == {"1-frame", "3-frame"}
-    assert FlowTrainer(tmp_path, seed=0, compiled=False).step == 4
+    again = FlowTrainer(tmp_path, seed=0, compiled=False)
+    assert (again.step, again.seconds) == (4, {"clips": 4})
+    again.run(stage, latents, captions, seed=0)
+    assert again.step == 4
