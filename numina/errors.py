@@ -27,6 +27,10 @@ class TargetError(NuminaError, ValueError):
     """A count target that cannot be meant or met."""
 
 
+class NoRoomError(TargetError):
+    """More instances than fit beside those that were seen."""
+
+
 class ScheduleError(NuminaError, ValueError):
     """A denoising schedule on which the method has no step to act."""
 

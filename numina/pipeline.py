@@ -147,7 +147,7 @@ def _outcome(
         )
     if looker.unusable:
         warnings.warn(
-            f"no usable layout in video {sorted(looker.unusable)}; it is left unguided",
+            "; ".join(f"video {row}: {why}" for row, why in sorted(looker.unusable.items())),
             stacklevel=3,
         )
     return outcome
@@ -202,7 +202,7 @@ def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tup
     edits = [look.edit for look in looker.looks[row] if not look.edit.is_empty]
     if not edits:
         if row in looker.unusable:
-            return "unguided", "no usable layout was found"
+            return "unguided", looker.unusable[row]
         return "continued", "the layout already held every count asked for"
     if not outcome.guided:
         return "unguided", "the count was found wrong, but too late to guide"

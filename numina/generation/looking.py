@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from numina.attention.capture import Capture
+from numina.errors import NoRoomError
 from numina.generation.request import CountRequest
 from numina.layout import LayoutEdit
 from numina.methods.method import Method
@@ -42,13 +43,13 @@ class Looker:
         method: Who identifies and refines.
         request: What is asked for.
         looks: The looks so far at each video.
-        unusable: Videos in which some look found no usable layout.
+        unusable: Why some look at a video found no layout to work with.
     """
 
     method: Method
     request: CountRequest
     looks: tuple[list[Look], ...] = field(init=False)
-    unusable: set[int] = field(default_factory=set)
+    unusable: dict[int, str] = field(default_factory=dict)
     _corrected: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -65,13 +66,18 @@ class Looker:
             return None, 0
         sighting = self.method.identify(capture)
         if sighting is None:
-            self.unusable.add(row)
+            self.unusable[row] = "no usable layout was found"
             return None, 0
         if self.method.is_right(sighting.layout, counts):
             edit = LayoutEdit(sighting.layout, sighting.layout)
         else:
             names = [target.phrase for target in self.request.rows[row].targets]
-            edit = self.method.refine(sighting, counts, names)
+            try:
+                edit = self.method.refine(sighting, counts, names)
+            except NoRoomError as no_room:
+                # What was seen may be mistaken, and a run half done must not be lost for it.
+                self.unusable[row] = f"the layout found has no room: {no_room}"
+                return None, 0
             self._corrected.add(row)
         self.looks[row].append(
             Look(

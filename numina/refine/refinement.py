@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from numina.errors import LayoutError, TargetError
+from numina.errors import LayoutError, NoRoomError, TargetError
 from numina.identify.tracks import (
     Tracks,
     fill_missing,
@@ -58,8 +58,8 @@ def refine_layout(
         without a template.
 
     Raises:
-        TargetError: If a count is no whole number >= 0, if a noun of the layout has none, or if
-            the instances do not fit; the message names the largest count that does.
+        TargetError: If a count is no whole number >= 0, or if a noun of the layout has none.
+        NoRoomError: If the instances do not fit; the message names the largest count that does.
         LayoutError: If ``focus`` covers another grid or other nouns.
     """
     spec = spec or PlacementSpec()
@@ -110,8 +110,8 @@ def refine_frames(
         The edit, every label of which lives in a single frame.
 
     Raises:
-        TargetError: If a count is no whole number >= 0, if a noun of the layout has none, or if
-            a frame has fewer patches than a count, or the video fewer labels.
+        TargetError: If a count is no whole number >= 0, or if a noun of the layout has none.
+        NoRoomError: If a frame has fewer patches than a count, or the video fewer labels.
     """
     spec = spec or PaperPlacement()
     wanted = check_counts(counts, layout.nouns)
@@ -120,7 +120,7 @@ def refine_frames(
     labels_left = np.iinfo(np.int16).max - len(before.nouns)
     most = min(rows * columns, labels_left // max(1, num_frames * len(wanted)))
     if max(wanted, default=0) > most:
-        raise TargetError(
+        raise NoRoomError(
             f"at most {most} instances of a noun can be told apart on {num_frames} frames of "
             f"{rows} x {columns} patches, got a count of {max(wanted)}"
         )
@@ -312,7 +312,7 @@ def _filled(
     there = trial.count(noun)
     most = there + capacity(trial.labels > 0, shape, velocity=drift, spec=spec)
     _, rows, columns = trial.labels.shape
-    raise TargetError(
+    raise NoRoomError(
         f"{there + missing[noun]} instances of {names[noun] if names else f'noun {noun}'} were "
         f"asked for, but at most {most} fit beside the others on frames of {rows} x {columns} "
         f"patches; ask for {most} or fewer, or for larger frames"

@@ -68,6 +68,16 @@ def test_no_usable_layout_leaves_the_run_unguided_with_a_warning(pipe, mode):
     assert torch.equal(video.frames, plain(pipe))
 
 
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_a_layout_without_room_leaves_the_run_unguided_with_a_warning(pipe, mode):
+    """What was seen may be mistaken: the run is not lost for it."""
+    with pytest.warns(UserWarning, match=r"no room: 500 instances of cats.* ask for \d+ or fewer"):
+        video = counted(pipe, (2,), counts={"cats": 500}, mode=mode)
+    assert video.report.decision == "unguided"
+    assert "no room" in video.report.reason
+    assert torch.equal(video.frames, plain(pipe))
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_too_few_steps_to_look_are_refused_before_any_work(pipe, steps):
     """Case 39."""
