@@ -59,9 +59,7 @@ def read(path: Path | str) -> ConfigFile:
     except OSError as error:
         raise LaunchConfigError(f"{path}: cannot be read ({error.strerror}); {_ADVICE}") from error
     except (ValueError, RecursionError) as error:
-        raise LaunchConfigError(
-            f"{path}: is no JSON ({error}); write it with numina tune"
-        ) from error
+        raise LaunchConfigError(f"{path}: is no JSON ({error}); {_ADVICE}") from error
     try:
         return _parsed(content)
     except LaunchConfigError as error:
