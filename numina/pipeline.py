@@ -147,7 +147,8 @@ def _outcome(
         )
     if looker.unusable:
         warnings.warn(
-            "; ".join(f"video {row}: {why}" for row, why in sorted(looker.unusable.items())),
+            "a look changed nothing: "
+            + "; ".join(f"video {row}, {why}" for row, why in sorted(looker.unusable.items())),
             stacklevel=3,
         )
     return outcome
