@@ -1,141 +1,37 @@
-"""Writes the tables of the README from result files: ``python benchmarks/tables.py [--check]``.
+"""Writes the tables of the documents from result files: ``python benchmarks/tables.py [--check]``.
 
-Whatever stands between ``<!-- table:NAME -->`` and ``<!-- /table -->`` is replaced by the table of
-``benchmarks/results/cpu/NAME/summary.json``, where NAME begins with ``sprites-``. A kind may follow
-the name: ``<!-- table:NAME methods -->`` (the default), ``counts``, ``removals`` or ``videos``.
+Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is replaced. NAME is a
+folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
+``removals`` or ``videos``, or it is ``kernels`` with the KIND ``cpu`` or ``machine-code``.
 """
 
 import argparse
-import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.kernel_tables import kernels_table
+from benchmarks.sprites_tables import sprites_table
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = (Path("README.md"), Path("benchmarks/README.md"))
 RESULTS = Path("benchmarks/results/cpu")
 MARKED = re.compile(
-    r"(?P<head><!-- table:(?P<name>sprites-[\w.-]+)(?: (?P<kind>[\w-]+))? -->\n)"
-    r"(?P<body>.*?)(?P<tail><!-- /table -->)",
-    re.DOTALL,
+    r"(?P<head>^<!-- table:(?P<name>[\w.-]+)(?: (?P<kind>[\w-]+))? -->\n)"
+    r"(?P<body>.*?)(?P<tail>^<!-- /table -->)",
+    re.DOTALL | re.MULTILINE,
 )
-OPENED = re.compile(r"<!-- table:sprites-")
-
-TITLES = {
-    "plain": "plain",
-    "paper": "paper, published settings",
-    "paper-scaled": "paper, settings scaled to the grid",
-    "robust": "**robust, restart**",
-    "robust-2": "robust, restart, two rounds",
-    "robust-attention": "robust, restart, attention alone",
-    "one-pass": "**robust, one pass**",
-    "one-pass-attention": "robust, one pass, attention alone",
-    "oracle": "control: true layout of the plain clip",
-    "misplaced": "control: that layout in wrong places",
-    "oracle-one-pass": "control: true layout, from the first look on",
-    "misplaced-one-pass": "control: wrong places, from the first look on",
-    "seed-search-5": "best of five seeds, by the exact counter",
-}
-
-
-# Of how many consecutive seeds the ``videos`` table tells, beside all of them.
-CONSECUTIVE = 50
-
-
-@dataclass(frozen=True)
-class Results:
-    """A result folder: its summary, and one row per prompt and method."""
-
-    summary: dict[str, Any]
-    rows: tuple[dict[str, Any], ...]
-
-    @classmethod
-    def read(cls, folder: Path) -> "Results":
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
-        return cls(summary, tuple(map(json.loads, lines)))
-
-
-def methods_table(results: Results) -> list[str]:
-    """Every method's figures, with its paired gain over the plain run."""
-    rows = [
-        ("", "CountAcc (95 %)", "gain (95 %)", "additions / removals reached", "TC", "forwards"),
-        ("---",) * 6,
-    ]
-    summary = results.summary
-    for name, figures in summary["methods"].items():
-        paired = summary["paired"].get(f"{name}-plain")
-        reached = (figures["additions_reached"], figures["removals_reached"])
-        rows.append(
-            (
-                TITLES.get(name, name),
-                f"{_share(figures['count_acc'])} ({_interval(figures['ci95'])})",
-                f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})" if paired else "",
-                " / ".join(map(_share, reached)) if paired else "",
-                _share(figures["temporal_consistency"]),
-                f"{figures['forwards']:.2f} ×",
-            )
-        )
-    return [_line(row) for row in rows]
-
-
-def counts_table(results: Results) -> list[str]:
-    """Every method's accuracy by the count asked for."""
-    methods = results.summary["methods"]
-    counts = sorted({int(count) for each in methods.values() for count in each["by_count"]})
-    rows: list[Sequence[str]] = [("", *map(str, counts)), ("---",) * (len(counts) + 1)]
-    for name, figures in methods.items():
-        shares = (_share(figures["by_count"].get(str(count))) for count in counts)
-        rows.append((TITLES.get(name, name), *shares))
-    return [_line(row) for row in rows]
-
-
-def removals_table(results: Results) -> list[str]:
-    """How much better the removals are than those of the control with wrong places."""
-    rows = [("", "against", "gain in removals reached (95 %)", "prompts"), ("---",) * 4]
-    for pair, paired in results.summary["removals"].items():
-        control = "misplaced-one-pass" if pair.endswith("misplaced-one-pass") else "misplaced"
-        name = pair.removesuffix(f"-{control}")
-        gain = f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})"
-        rows.append((TITLES.get(name, name), TITLES[control], gain, str(paired["n"])))
-    return [_line(row) for row in rows]
-
-
-def videos_table(results: Results) -> list[str]:
-    """How many videos have every count right in every frame: the first seeds, and all."""
-    first = results.summary["manifest"]["seed"]
-    some = range(first, first + min(CONSECUTIVE, results.summary["prompts"]))
-    rows = [("", f"the first {len(some)} seeds", "all seeds"), ("---",) * 3]
-    for name in results.summary["methods"]:
-        right = {
-            row["seed"]: all(set(counts) == {target} for counts, target in _by_noun(row))
-            for row in results.rows
-            if row["method"] == name
-        }
-        shares = ([right[seed] for seed in some], list(right.values()))
-        rows.append((TITLES.get(name, name), *(f"{sum(s)} of {len(s)}" for s in shares)))
-    return [_line(row) for row in rows]
-
-
-def _by_noun(row: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
-    return zip(row["counts"], row["targets"], strict=True)
-
-
-KINDS: dict[str, Callable[[Results], list[str]]] = {
-    "methods": methods_table,
-    "counts": counts_table,
-    "removals": removals_table,
-    "videos": videos_table,
-}
+OPENED = re.compile(r"^<!-- table:", re.MULTILINE)
 
 
 def filled(text: str, root: Path = ROOT) -> str:
     """``text`` with every marked table made anew.
 
     Raises:
-        ValueError: If a marker is not closed or names no kind of table.
+        ValueError: If a marker is not closed or names no table.
         OSError: If there is no result file of the name.
     """
     if len(OPENED.findall(text)) != len(MARKED.findall(text)):
@@ -144,57 +40,36 @@ def filled(text: str, root: Path = ROOT) -> str:
 
 
 def _filled(match: re.Match[str], root: Path) -> str:
-    name, kind = match["name"], match["kind"] or "methods"
+    name, kind = match["name"], match["kind"]
     if OPENED.search(match["body"]):
         raise ValueError(f"the table {name} has no <!-- /table -->")
-    if kind not in KINDS:
-        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
-    path = RESULTS / name / "summary.json"
-    results = Results.read((root / path).parent)
-    lines = [*KINDS[kind](results), "", _source(path, results.summary), ""]
-    return match["head"] + "\n".join(lines) + match["tail"]
-
-
-def _source(path: Path, summary: dict[str, Any]) -> str:
-    manifest = summary["manifest"]
-    commits = [
-        code["commit"][:8] + ("+" if code["dirty"] else "") for code in manifest["code"] if code
-    ]
-    told = [
-        f"{summary['prompts']} prompts from seed {manifest['seed']}",
-        f"torch {manifest['versions']['torch']}",
-        f"diffusers {manifest['versions']['diffusers']}",
-        *([f"commit {', '.join(commits)}"] if commits else []),
-    ]
-    return f"<sub>From [`{path.as_posix()}`]({path.as_posix()}): {'; '.join(told)}.</sub>"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _share(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.3f}"
-
-
-def _interval(bounds: Sequence[float], sign: str = "") -> str:
-    return f"{_share(bounds[0], sign)} to {_share(bounds[1], sign)}"
+    if name == "kernels":
+        lines = kernels_table(root, RESULTS, kind or "cpu")
+    elif name.startswith("sprites-"):
+        lines = sprites_table(root, RESULTS / name, kind or "methods")
+    else:
+        raise ValueError(f"there is no table of {name!r}; use kernels or a folder sprites-*")
+    return match["head"] + "\n".join([*lines, ""]) + match["tail"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the README, or with ``--check`` say whether it is up to date."""
-    parser = argparse.ArgumentParser(description="Writes the README's tables from result files.")
+    """Fill the documents, or with ``--check`` say whether they are up to date."""
+    parser = argparse.ArgumentParser(description="Writes the tables from result files.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if outdated")
     options = parser.parse_args(arguments)
-    readme = ROOT / "README.md"
-    before = readme.read_text(encoding="utf-8")
-    after = filled(before)
-    if options.check and before != after:
-        print("README.md: run python benchmarks/tables.py", file=sys.stderr)
-        return 1
-    if before != after:
-        readme.write_text(after, encoding="utf-8")
-    return 0
+    outdated = False
+    for document in DOCUMENTS:
+        path = ROOT / document
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if before == after:
+            continue
+        if options.check:
+            print(f"{document}: run python benchmarks/tables.py", file=sys.stderr)
+            outdated = True
+        else:
+            path.write_text(after, encoding="utf-8")
+    return int(outdated)
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def test_filling_twice_changes_nothing(root):
     assert filled(once, root) == once
 
 
-def test_other_text_and_markers_stay(root):
-    text = "a\n<!-- table:kernels -->\nx\n<!-- /table -->\n"
+def test_other_text_stays(root):
+    text = "a\n<!-- a comment -->\nx\n"
     assert filled(text, root) == text
 
 
@@ -120,6 +120,9 @@ def test_other_text_and_markers_stay(root):
     [
         (marked(name="sprites-never"), FileNotFoundError, "sprites-never"),
         (marked(kind=" pie"), ValueError, "no table 'pie'"),
+        (marked(name="kernels", kind=" pie"), ValueError, "no table 'pie'"),
+        (marked(name="kernels"), FileNotFoundError, "kernels-"),
+        (marked(name="others"), ValueError, "no table of 'others'"),
         (f"<!-- table:{NAME} -->\n", ValueError, "no <!-- /table -->"),
         (f"<!-- table:{NAME} -->\n" + marked(), ValueError, "no <!-- /table -->"),
     ],

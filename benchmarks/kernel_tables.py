@@ -1,0 +1,126 @@
+"""The tables of the kernels: ratios on a CPU, and what the compiler made for GPUs."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.markdown import line, rule
+
+# What a reader would ask first; the files hold more.
+RATIOS = (
+    "biased / SDPA with dense bias",
+    "biased / SDPA plain",
+    "biased / unbiased",
+    "biased / eager",
+    "biased and probs / eager",
+    "token probs / eager",
+    "map apply / eager",
+    "map apply transposed / eager",
+    "folded / unfolded",
+    "folded / SDPA folded with dense bias",
+)
+PEAKS = ("cpu biased", "sdpa dense bias", "eager biased and probs", "cpu folded and probs")
+ERRORS = ("cpu biased", "sdpa dense bias")
+MACHINE_CODE = Path("benchmarks/results/machine-code")
+
+
+def kernels_table(root: Path, results: Path, kind: str) -> list[str]:
+    """The lines of a table and its source; `results` is relative to `root`.
+
+    Raises:
+        ValueError: If there is no such kind.
+        OSError: If there are no such files.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
+    return KINDS[kind](root, results)
+
+
+def cpu_table(root: Path, results: Path) -> list[str]:
+    """Ratios of medians, one column for each number of queries and dtype."""
+    paths = sorted((root / results).glob("kernels-*.json"), key=lambda path: _queries(path.stem))
+    if not paths:
+        raise FileNotFoundError(f"there is no {results / 'kernels-*.json'}")
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    columns = [column for file in files for column in file["results"]]
+    lines = [
+        line(("", *(f"{c['queries']:,} queries, {c['dtype']}" for c in columns))),
+        rule(len(columns) + 1),
+    ]
+    for name in RATIOS:
+        lines.append(line((name, *(f"{c['ratios'][name]['seconds']:.2f}" for c in columns))))
+    for name in PEAKS:
+        peaks = (f"{c['rows'][name]['peak_bytes'] / 2**20:.1f} MiB" for c in columns)
+        lines.append(line((f"peak memory: {name}", *peaks)))
+    bias = (f"{c['dense_bias_bytes'] / 2**20:.1f} MiB" for c in columns)
+    lines.append(line(("the dense bias itself, an input", *bias)))
+    for name in ERRORS:
+        errors = (f"{c['rows'][name]['max_error']:.1e}" for c in columns)
+        lines.append(line((f"largest error: {name}", *errors)))
+    sources = ", ".join(f"[`{path.name}`]({(results / path.name).as_posix()})" for path in paths)
+    first = files[0]
+    commits = ", ".join(
+        dict.fromkeys(file["commit"][:8] + ("+" if file["dirty"] else "") for file in files)
+    )
+    return [
+        *lines,
+        "",
+        f"<sub>From {sources}: {first['device']}, {first['instruction_set']}, {first['threads']} "
+        f"threads; torch {first['versions']['torch']}; commit {commits}.</sub>",
+    ]
+
+
+def _queries(stem: str) -> int:
+    return int(stem.rpartition("-")[2])
+
+
+def machine_code_table(root: Path, results: Path) -> list[str]:
+    """The worst of all configurations of a kernel, for each architecture and compiler."""
+    paths = sorted((root / MACHINE_CODE).glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(f"there is no {MACHINE_CODE / '*.json'}")
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for path in paths:
+        for row in json.loads(path.read_text(encoding="utf-8")):
+            groups[row["kernel"], row["arch"], row["triton"]].append(row)
+    heads = (
+        "kernel",
+        "architecture",
+        "Triton",
+        "configurations",
+        "registers",
+        "spills",
+        "shared memory",
+        "main loop / plain",
+    )
+    lines = [line(heads), rule(len(heads))]
+    for (kernel, arch, compiler), rows in sorted(groups.items()):
+        ratios = [
+            row["main_loop"] / row["plain_main_loop"]
+            for row in rows
+            if row["main_loop"] and row["plain_main_loop"]
+        ]
+        lines.append(
+            line(
+                (
+                    kernel,
+                    arch,
+                    compiler,
+                    str(len(rows)),
+                    str(max(row["registers"] for row in rows)),
+                    str(max(row["spills"] for row in rows)),
+                    f"{max(row['shared_bytes'] for row in rows) / 1024:.0f} KiB",
+                    f"{max(ratios):.3f}" if ratios else "",
+                )
+            )
+        )
+    named = ", ".join(f"`{(MACHINE_CODE / path.name).as_posix()}`" for path in paths)
+    return [*lines, "", f"<sub>The largest of all configurations, from {named}.</sub>"]
+
+
+KINDS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "cpu": cpu_table,
+    "machine-code": machine_code_table,
+}

@@ -1,0 +1,78 @@
+"""The kernels' tables: every figure from a file, the worst told."""
+
+import json
+
+import pytest
+
+from benchmarks.kernel_tables import ERRORS, MACHINE_CODE, PEAKS, RATIOS
+from benchmarks.tables import RESULTS, filled
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / RESULTS).mkdir(parents=True)
+    (tmp_path / MACHINE_CODE).mkdir(parents=True)
+    return tmp_path
+
+
+def cpu_file(queries, ratio):
+    rows = {name: {"peak_bytes": 3 * 2**20, "max_error": 2.5e-6} for name in (*PEAKS, *ERRORS)}
+    return {
+        "device": "a processor",
+        "instruction_set": "avx2",
+        "threads": 2,
+        "versions": {"torch": "2.13.0"},
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "results": [
+            {
+                "queries": queries,
+                "dtype": "float32",
+                "dense_bias_bytes": 2**19,
+                "ratios": {name: {"seconds": ratio} for name in RATIOS},
+                "rows": rows,
+            }
+        ],
+    }
+
+
+def test_the_cpu_table_has_a_column_per_file_in_the_order_of_queries(root):
+    for queries, ratio in ((32760, 0.5), (1560, 0.75)):
+        path = root / RESULTS / f"kernels-{queries}.json"
+        path.write_text(json.dumps(cpu_file(queries, ratio)))
+    lines = filled("<!-- table:kernels cpu -->\n<!-- /table -->\n", root).splitlines()
+    assert lines[1] == "|  | 1,560 queries, float32 | 32,760 queries, float32 |"
+    assert lines[3] == "| biased / SDPA with dense bias | 0.75 | 0.50 |"
+    assert "| peak memory: cpu biased | 3.0 MiB | 3.0 MiB |" in lines
+    assert "| the dense bias itself, an input | 0.5 MiB | 0.5 MiB |" in lines
+    assert "| largest error: cpu biased | 2.5e-06 | 2.5e-06 |" in lines
+    assert lines[-2].endswith("a processor, avx2, 2 threads; torch 2.13.0; commit 01234567.</sub>")
+
+
+def code_row(config, **figures):
+    return {
+        "kernel": "biased",
+        "config": config,
+        "arch": "sm_90",
+        "triton": "3.7.1",
+        "registers": 168,
+        "spills": 0,
+        "shared_bytes": 100 * 1024,
+        "main_loop": 100,
+        "plain_main_loop": 100,
+        **figures,
+    }
+
+
+def test_the_machine_code_table_tells_the_worst_configuration(root):
+    rows = [
+        code_row("a", main_loop=104, registers=200),
+        code_row("b", spills=2, main_loop=None),
+        code_row("c", arch="sm_80", plain_main_loop=None, main_loop=None),
+    ]
+    (root / MACHINE_CODE / "triton-3.7.1.json").write_text(json.dumps(rows))
+    lines = filled("<!-- table:kernels machine-code -->\n<!-- /table -->\n", root).splitlines()
+    assert lines[3:5] == [
+        "| biased | sm_80 | 3.7.1 | 1 | 168 | 0 | 100 KiB |  |",
+        "| biased | sm_90 | 3.7.1 | 2 | 200 | 2 | 100 KiB | 1.040 |",
+    ]
