@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from numina.identify.jacobi import symmetric_eigen
 from numina.video import VideoGrid
 from numina_kernels import AttentionMap, ShapeError
 
@@ -143,7 +144,9 @@ def _orthonormal(columns: Tensor) -> Tensor:
 def _gram_eigen(columns: Tensor) -> tuple[Tensor, Tensor]:
     """Rising eigenvalues ``[F, H, C]`` and eigenvectors ``[F, H, C, C]`` of the Gram matrix."""
     gram = torch.einsum("fnhc,fnhd->fhcd", columns, columns)
-    values, vectors = torch.linalg.eigh(gram.double())
+    # On a CPU there is no device to wait for, and LAPACK is faster.
+    solve = torch.linalg.eigh if gram.device.type == "cpu" else symmetric_eigen
+    values, vectors = solve(gram.double())
     return values.float(), vectors.float()
 
 
