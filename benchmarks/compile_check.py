@@ -4,7 +4,8 @@
 
 The launchers themselves are run, on tensors without memory, up to the launch; so what is compiled
 here is what ships: the same arguments, the same specialisations, the same configurations.
-Instructions are counted in the machine code. They are no times.
+Instructions are counted in the machine code. They are no times. Rows of other architectures,
+dtypes, head dimensions and versions of Triton stay in FILE: the table can be made bit by bit.
 """
 
 import argparse
@@ -91,18 +92,33 @@ def main() -> None:
     parser.add_argument("--dtype", nargs="*", choices=DTYPES, default=tuple(DTYPES))
     parser.add_argument("--head-dim", type=int, nargs="*", default=HEAD_DIMS)
     arguments = parser.parse_args()
-    rows = []
     print(f"triton {triton.__version__}", flush=True)
     for arch in arguments.arch:
         for dtype in arguments.dtype:
             most = MOST_HEAD_DIM[launch.bits(torch.empty(0, dtype=DTYPES[dtype]))]
             for head_dim in filter(most.__ge__, arguments.head_dim):
+                rows = []
                 for row in check(arch, dtype, head_dim):
                     rows.append(row)
                     print(_line(row), flush=True)
-    if arguments.json is not None:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+                if arguments.json is not None:
+                    _replace(arguments.json, rows)
+
+
+def _replace(file: Path, rows: list[Row]) -> None:
+    """Put rows of one architecture, dtype and head dimension in the place of those before."""
+    kept = json.loads(file.read_text()) if file.exists() else []
+    new = [asdict(row) for row in rows]
+    replaced = {_inputs(row) for row in new}
+    kept = [row for row in kept if _inputs(row) not in replaced]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps([*kept, *new], indent=1) + "\n")
+    partial.rename(file)
+
+
+def _inputs(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["triton"], row["arch"], *row["config"].split()[:2]
 
 
 def check(arch: int, dtype: str, head_dim: int) -> Iterator[Row]:

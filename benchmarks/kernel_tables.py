@@ -40,9 +40,7 @@ def kernels_table(root: Path, results: Path, kind: str) -> list[str]:
 
 def cpu_table(root: Path, results: Path) -> list[str]:
     """Ratios of medians, one column for each number of queries and dtype."""
-    paths = sorted((root / results).glob("kernels-*.json"), key=lambda path: _queries(path.stem))
-    if not paths:
-        raise FileNotFoundError(f"there is no {results / 'kernels-*.json'}")
+    paths = cpu_files(root, results)
     files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     columns = [column for file in files for column in file["results"]]
     lines = [
@@ -50,7 +48,8 @@ def cpu_table(root: Path, results: Path) -> list[str]:
         rule(len(columns) + 1),
     ]
     for name in RATIOS:
-        lines.append(line((name, *(f"{c['ratios'][name]['seconds']:.2f}" for c in columns))))
+        ratios = (c["ratios"].get(name) for c in columns)
+        lines.append(line((name, *(f"{r['seconds']:.2f}" if r else "" for r in ratios))))
     for name in PEAKS:
         peaks = (f"{c['rows'][name]['peak_bytes'] / 2**20:.1f} MiB" for c in columns)
         lines.append(line((f"peak memory: {name}", *peaks)))
@@ -70,6 +69,18 @@ def cpu_table(root: Path, results: Path) -> list[str]:
         f"<sub>From {sources}: {first['device']}, {first['instruction_set']}, {first['threads']} "
         f"threads; torch {first['versions']['torch']}; commit {commits}.</sub>",
     ]
+
+
+def cpu_files(root: Path, results: Path) -> list[Path]:
+    """Result files of ``benchmarks/kernels/cpu.py``, by rising number of queries.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    paths = sorted((root / results).glob("kernels-*.json"), key=lambda path: _queries(path.stem))
+    if not paths:
+        raise FileNotFoundError(f"there is no {results / 'kernels-*.json'}")
+    return paths
 
 
 def _queries(stem: str) -> int:

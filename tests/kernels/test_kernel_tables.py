@@ -76,3 +76,17 @@ def test_the_machine_code_table_tells_the_worst_configuration(root):
         "| biased | sm_80 | 3.7.1 | 1 | 168 | 0 | 100 KiB |  |",
         "| biased | sm_90 | 3.7.1 | 2 | 200 | 2 | 100 KiB | 1.040 |",
     ]
+
+
+def test_the_plot_shows_medians_relative_to_torch_with_a_dense_bias():
+    plots = pytest.importorskip("benchmarks.plots", reason="matplotlib is not installed")
+    seconds = {name: [4.0, 1.0, 2.0] for name, *_ in plots.PROVIDERS} | {plots.BASE: [4.0] * 3}
+    column = {
+        "queries": 1560,
+        "dtype": "float32",
+        "rows": {name: {"seconds": times} for name, times in seconds.items()},
+    }
+    (panel,) = plots.draw([column]).axes
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in panel.containers}
+    assert heights["torch, dense bias"] == [1.0]
+    assert heights["numina C++, layout bias"] == [0.5]
