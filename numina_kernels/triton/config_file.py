@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LaunchConfigError
-from .configs import MOST_HEAD_DIM, Form, LaunchConfig, Place, prefer, shipped
+from .configs import MOST_HEAD_DIM, WIDTHS, Form, LaunchConfig, Place, prefer, shipped
 
 ENVIRONMENT_VARIABLE = "NUMINA_LAUNCH_CONFIGS"
 FORMAT = "numina launch configurations"
@@ -125,7 +125,7 @@ def _entry(entry: Any, name: str) -> tuple[Place, LaunchConfig]:
         )
     form = Form(one_of("form", tuple(form.value for form in Form)))
     bits = one_of("bits", tuple(MOST_HEAD_DIM))
-    widths = tuple(block for block in BLOCKS if block <= MOST_HEAD_DIM[bits])
+    widths = tuple(width for width in WIDTHS if width <= MOST_HEAD_DIM[bits])
     place = Place(architecture, form, bits, one_of("width", widths))
     config = LaunchConfig(
         one_of("block_m", BLOCKS),

@@ -17,6 +17,8 @@ INTERPRETER = 0
 ARCHITECTURES = (80, 90, 100)
 # Of float32 each tile is twice as large and is split in three products.
 MOST_HEAD_DIM = {16: 256, 32: 128}
+# Head dimensions that have configurations of their own; others take that of the next larger one.
+WIDTHS = (16, 32, 64, 96, 128, 256)
 # Columns of one product with a map; more are done in several.
 MOST_COLUMNS = {16: 128, 32: 32}
 
@@ -37,7 +39,7 @@ class Place(NamedTuple):
     architecture: int  # compute capability, 90 for 9.0
     form: Form
     bits: int  # 16 or 32, of a number of the query
-    width: int  # block of the head dimension, or of the columns if that is larger
+    width: int  # of `WIDTHS`, for the head dimension, or for the columns if they are more
 
 
 @dataclass(frozen=True)
@@ -96,18 +98,35 @@ _SHARED = {
     (Form.PEAKS, 16, 256): _PEAKS,
     (Form.PEAKS, 32, 128): _FLOAT32_PROBS,
 }
+# Half the queries on half the warps.
+_ONE_TILE_64 = (LaunchConfig(64, 128, 4, 1),)
 _TABLE = {
-    80: _SHARED,
+    # Scores, output and operands share the registers here. The padding of 96 to 128 masks loads
+    # beside them: 128 x 64 spills 14 registers, 128 x 32 none. Of 256, 64 queries spill hundreds
+    # with any number of keys, 32 none. The one tile with 128 queries on eight warps spills 8 where
+    # the head dimension is 64, with 64 on four none.
+    80: _SHARED
+    | {
+        (Form.STREAM, 16, 64): _WIDE,
+        (Form.STREAM, 16, 96): (LaunchConfig(128, 32, 8, 3),),
+        (Form.STREAM, 16, 256): (LaunchConfig(32, 64, 8, 2), LaunchConfig(32, 32, 8, 2)),
+        (Form.ONE_TILE, 16, 128): _ONE_TILE_64,
+    },
     90: _SHARED,
     # Tensor memory hands the scores of a tile to registers at once: with 128 queries and 64 keys
     # on eight warps the one tile spills 50 registers, with 64 queries on four none.
-    100: _SHARED | {(Form.ONE_TILE, 16, 128): (LaunchConfig(64, 128, 4, 1),)},
+    100: _SHARED | {(Form.ONE_TILE, 16, 128): _ONE_TILE_64},
 }
 
 
 # What is asked before the table, for this very place: the findings of a card, or a trial. The only
 # state of the room, because every launch of the process must see it.
 _PREFERRED: dict[Place, tuple[LaunchConfig, ...]] = {}
+
+
+def width_of(number: int) -> int:
+    """The entry of `WIDTHS` that a head dimension or a number of columns belongs to."""
+    return next(width for width in WIDTHS if number <= width)
 
 
 def candidates(architecture: int, form: Form, bits: int, width: int) -> tuple[LaunchConfig, ...]:
@@ -117,7 +136,7 @@ def candidates(architecture: int, form: Form, bits: int, width: int) -> tuple[La
         architecture: Compute capability, 90 for 9.0, or ``INTERPRETER``.
         form: What is launched.
         bits: 16 or 32, of a number of the query.
-        width: Block of the head dimension, or of the columns if that is larger.
+        width: Of `WIDTHS`.
     """
     if architecture == INTERPRETER:
         return _INTERPRETED

@@ -12,7 +12,7 @@ from triton.runtime.errors import OutOfResources
 from triton.runtime.interpreter import InterpretedFunction
 
 from ..errors import DTypeError, ImplementationError, UnsupportedHeadDim
-from .configs import INTERPRETER, MOST_HEAD_DIM, Form, LaunchConfig, candidates
+from .configs import INTERPRETER, MOST_HEAD_DIM, Form, LaunchConfig, candidates, width_of
 
 LOG2E = math.log2(math.e)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
@@ -77,7 +77,7 @@ def launch(kernel: Any, query: Tensor, work: Work, /, **arguments: Any) -> None:
             compiled while a CUDA graph was being captured.
     """
     device, target = query.device, architecture(query)
-    width = max(block(work.head_dim), block(work.columns))
+    width = width_of(max(work.head_dim, work.columns))
     *larger, smallest = candidates(target, work.form, bits(query), width)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         for config in larger:

@@ -28,7 +28,7 @@ from .attention_map import (
 )
 from .biased_attention import biased_attention, biased_attention_with_probs
 from .config_file import ConfigFile
-from .configs import Form, LaunchConfig, Place, shipped, trying
+from .configs import Form, LaunchConfig, Place, shipped, trying, width_of
 from .token_peaks import token_peaks
 from .token_probs import token_probs
 
@@ -241,7 +241,7 @@ def workloads(device: torch.device, head_dim: int) -> list[Workload]:
         Form.PROBS: {"probs": lambda: token_probs(query, key, groups, None, lse, scale)},
         Form.PEAKS: {"peaks": lambda: token_peaks(query, key, groups, FRAMES, None, lse, scale)[0]},
     }
-    width = launch.block(head_dim)
+    width = width_of(head_dim)
     return [Workload(Place(architecture, form, 16, width), calls[form]) for form in Form]
 
 

@@ -98,7 +98,7 @@ FAULTS = {
     "unknown form": (entry(form="loop"), "form must be one of stream, one tile.*got 'loop'"),
     "no capability": (entry(architecture="sm_90"), "compute capability such as 90, got 'sm_90'"),
     "tile of the probs": (entry(block_n=64), r"block_n must be one of 0, got 64"),
-    "too wide": (entry(bits=32, width=256), "width must be one of 16, 32, 64, 128, got 256"),
+    "too wide": (entry(bits=32, width=256), "width must be one of 16, 32, 64, 96, 128, got 256"),
     "said twice": (lambda c: c["configs"].append(c["configs"][0]), r"configs\[3\] says again"),
     "provenance": (lambda c: c.update(provenance=[]), "provenance must be an object, got list"),
 }

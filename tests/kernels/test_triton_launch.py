@@ -26,7 +26,7 @@ interpreted = pytest.mark.skipif(
 def test_every_width_has_a_configuration_on_every_architecture(architecture):
     for form in Form:
         for bits, most in MOST_HEAD_DIM.items():
-            for width in (16, 64, 128, 256):
+            for width in configs.WIDTHS:
                 if width > most:
                     continue
                 for config in configs.candidates(architecture, form, bits, width):
@@ -176,3 +176,18 @@ def test_opcheck(name):
     }[name]  # fmt: skip
     torch.library.opcheck(getattr(torch.ops.numina, name).default, arguments)
     assert math.isfinite(arguments[-2])
+
+
+@pytest.mark.parametrize(
+    ("number", "width"), [(1, 16), (16, 16), (17, 32), (72, 96), (96, 96), (112, 128), (256, 256)]
+)
+def test_a_head_dimension_takes_the_next_larger_width(number, width):
+    assert configs.width_of(number) == width
+
+
+def test_a_padded_head_dimension_takes_smaller_tiles_on_ampere():
+    ampere, hopper = (configs.candidates(arch, Form.STREAM, 16, 96)[0] for arch in (80, 90))
+    assert (ampere.block_n, hopper.block_n) == (32, 64)
+    assert configs.candidates(80, Form.STREAM, 16, 128) == configs.candidates(
+        90, Form.STREAM, 16, 128
+    )
