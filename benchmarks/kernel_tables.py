@@ -58,7 +58,7 @@ def cpu_table(root: Path, results: Path) -> list[str]:
     for name in ERRORS:
         errors = (f"{c['rows'][name]['max_error']:.1e}" for c in columns)
         lines.append(line((f"largest error: {name}", *errors)))
-    sources = ", ".join(f"[`{path.name}`]({(results / path.name).as_posix()})" for path in paths)
+    sources = ", ".join(f"`{(results / path.name).as_posix()}`" for path in paths)
     first = files[0]
     commits = ", ".join(
         dict.fromkeys(file["commit"][:8] + ("+" if file["dirty"] else "") for file in files)
