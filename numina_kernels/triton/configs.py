@@ -70,7 +70,7 @@ _WIDE = (LaunchConfig(128, 64, 8, 3),)
 _WIDE_256 = (LaunchConfig(64, 64, 8, 2), LaunchConfig(64, 32, 8, 1))
 # No loop, so nothing to keep in flight; up to 128 keys, the text of a long prompt.
 _ONE_TILE = (LaunchConfig(128, 128, 8, 1),)
-_ONE_TILE_256 = (LaunchConfig(64, 128, 8, 1), LaunchConfig(32, 128, 8, 1))
+_ONE_TILE_256 = (LaunchConfig(64, 128, 8, 1), LaunchConfig(32, 128, 4, 1))
 # Results have few columns, so registers are plenty (82 to 128).
 _PRODUCT = (LaunchConfig(128, 64, 8, 3),)
 _PRODUCT_256 = (LaunchConfig(128, 64, 8, 2), LaunchConfig(64, 32, 4, 2))
