@@ -26,10 +26,11 @@ inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
 inline Vec all(float value) { return value - Vec{}; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
-// Relative error 2e-8; exactly 1 at 0, 0 below -126.5, inf from 127.5 on, NaN stays NaN.
+// Relative error 2e-8; exactly 1 from 0 on, 0 below -126.5, NaN stays NaN. Only rounding brings an
+// exponent above 0: that of a huge known log-sum-exp is many nats, and a probability is at most 1.
 inline Vec exp2(Vec x) {
   x = x < -127.0f ? all(-127.0f) : x;
-  x = x > 128.0f ? all(128.0f) : x;
+  x = x > 0.0f ? all(0.0f) : x;
   // Adding 1.5 * 2^23 rounds to an integer, which is then found in the lowest bits.
   const Vec shifted = x + 12582912.0f;
   const Vec f = x - (shifted - 12582912.0f);

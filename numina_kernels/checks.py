@@ -114,6 +114,12 @@ def _check_bias(query: Tensor, key: Tensor, bias: LayoutBias) -> None:
     ):
         if tensor is not None:
             _check_cover(f"bias.{name}", tensor, (batch, *tensor.shape[1:]))
+    if bias.strength.dtype != torch.float32 or bias.strength.ndim:
+        # The only part that a bias takes unchecked, from step to step.
+        raise LayoutError(
+            f"bias.strength must be 0-dim float32, got {tuple(bias.strength.shape)} "
+            f"{bias.strength.dtype}"
+        )
     _check_device(query, bias.labels, "bias")
     _check_device(query, bias.strength, "bias.strength")
 

@@ -88,8 +88,9 @@ def exponentiate_(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 def exponentiate_from_(scores: Tensor, lse: Tensor) -> Tensor:
     """Replace scores ``[..., K, T]`` by probabilities, given the log-sum-exp ``[..., 1, T]``."""
-    # A query without a key has -inf for both, and their difference would be NaN.
-    return scores.sub_((lse * LOG2E).clamp_min_(LOWEST)).exp2_()
+    # A query without a key has -inf for both, and their difference would be NaN. Rounding of a huge
+    # log-sum-exp is many nats, and a probability is at most 1 all the same.
+    return scores.sub_((lse * LOG2E).clamp_min_(LOWEST)).clamp_max_(0.0).exp2_()
 
 
 def heads_first(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .scores import materialized_scores, probs_of
+from .scores import known_probs, materialized_scores, probs_of
 
 
 def attention_map_lse(query: Tensor, key: Tensor, scale: float) -> Tensor:
@@ -19,17 +19,13 @@ def attention_map_apply(
 def attention_map_reapply(
     query: Tensor, key: Tensor, x: Tensor, lse: Tensor, scale: float
 ) -> Tensor:
-    return _product(_probs(query, key, lse, scale), x)
+    return _product(known_probs(materialized_scores(query, key, scale), lse), x)
 
 
 def attention_map_apply_transposed(
     query: Tensor, key: Tensor, y: Tensor, lse: Tensor, scale: float
 ) -> Tensor:
-    return _product(_probs(query, key, lse, scale).mT, y)
-
-
-def _probs(query: Tensor, key: Tensor, lse: Tensor, scale: float) -> Tensor:
-    return (materialized_scores(query, key, scale) - lse[..., None]).exp()
+    return _product(known_probs(materialized_scores(query, key, scale), lse).mT, y)
 
 
 def _product(probs: Tensor, columns: Tensor) -> Tensor:

@@ -26,3 +26,11 @@ def probs_of(scores: Tensor) -> Tensor:
     """Softmax over the keys; zero, not NaN, for a row whose keys are all removed."""
     removed = (scores == -torch.inf).all(dim=-1, keepdim=True)
     return scores.softmax(dim=-1).masked_fill(removed, 0.0)
+
+
+def known_probs(scores: Tensor, lse: Tensor) -> Tensor:
+    """Softmax of scores whose log-sum-exp ``[B, H, Q]`` is known."""
+    # A row without a key has -inf for both, and their difference would be NaN. Rounding of a huge
+    # log-sum-exp is many nats, and a probability is at most 1 all the same.
+    pivot = lse.clamp_min(torch.finfo(lse.dtype).min)[..., None]
+    return (scores - pivot).clamp_max(0.0).exp()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..key_groups import KeyGroups
-from .scores import materialized_scores, probs_of
+from .scores import known_probs, materialized_scores, probs_of
 
 
 def token_probs(
@@ -16,10 +16,7 @@ def token_probs(
     scale: float,
 ) -> Tensor:
     scores = materialized_scores(query, key, scale, key_offset)
-    if lse is None:
-        return sum_by_noun(probs_of(scores), groups)
-    probs = (scores - lse[..., None]).exp().masked_fill(scores == -torch.inf, 0.0)
-    return sum_by_noun(probs, groups)
+    return sum_by_noun(probs_of(scores) if lse is None else known_probs(scores, lse), groups)
 
 
 def sum_by_noun(probs: Tensor, groups: KeyGroups) -> Tensor:

@@ -150,4 +150,6 @@ def _probs(scores, score_scale, lse, ENLARGED: tl.constexpr):
     """Probabilities times ``2^ENLARGED`` of products not yet scaled, ``lse`` in nats."""
     # A row without a key has -inf for both, and their difference would be NaN.
     pivot = tl.maximum(lse * LOG2E, LOWEST, propagate_nan=tl.PropagateNan.ALL) - ENLARGED
-    return tl.exp2(tl.fma(scores, score_scale, -pivot))
+    exponents = tl.fma(scores, score_scale, -pivot)
+    # Rounding of a huge log-sum-exp is many nats, and a probability is at most 1 all the same.
+    return tl.exp2(tl.minimum(exponents, ENLARGED, propagate_nan=tl.PropagateNan.ALL))

@@ -56,7 +56,8 @@ def rounded_to(values, dtype: tl.constexpr, INTERPRETED: tl.constexpr):
     """``values`` in ``dtype``, rounded to nearest. The interpreter cuts bfloat16 off instead."""
     if INTERPRETED and dtype == tl.bfloat16:
         bits = values.to(tl.uint32, bitcast=True)
-        nearest = bits + 0x7FFF + ((bits >> 16) & 1)
+        # Nothing is left to cut off: what is below the normal numbers would come out as one.
+        nearest = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) << 16
         values = tl.where(values == values, nearest, bits).to(tl.float32, bitcast=True)
     return values.to(dtype)
 

@@ -64,7 +64,9 @@ def sum_noun_probs(
             scores, score_scale, positions, there, offset, bias, batch, head, rows, num_queries,
             num_nouns, num_classes, HAS_OFFSET, HAS_BIAS, HAS_LIFT,
         )  # fmt: skip
-        probs = tl.exp2(scores - pivot[:, None])
+        # Rounding of a huge log-sum-exp is many nats, and a probability is at most 1 all the same.
+        exponents = tl.minimum(scores - pivot[:, None], 0.0, propagate_nan=tl.PropagateNan.ALL)
+        probs = tl.exp2(exponents)
         ptrs = nouns.index_ptr + batch * nouns.index_batch_stride + positions
         owner = tl.load(ptrs, mask=there, other=-1).to(tl.int32)
         owned = (owner[:, None] == some_groups[None, :]).to(tl.float32)

@@ -38,9 +38,9 @@ INTERPRETED = pytest.param(Impl.TRITON, marks=[needs_interpreter, pytest.mark.sl
 ANYWHERE = pytest.param(Impl.TRITON, marks=[needs_triton, pytest.mark.slow])
 
 
-@pytest.fixture(params=[*WITHOUT_TRITON, INTERPRETED], ids=str, scope="session")
+@pytest.fixture(params=[Impl.REFERENCE, *WITHOUT_TRITON, INTERPRETED], ids=str, scope="session")
 def impl(request: pytest.FixtureRequest) -> Impl:
-    """Every implementation that a CPU can hold against the oracle."""
+    """Every implementation that runs on a CPU; the oracle owes what is known by hand as well."""
     return request.param
 
 

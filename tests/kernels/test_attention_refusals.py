@@ -71,6 +71,36 @@ def test_a_bias_on_another_device_is_refused():
         biased_attention(**qkv(), bias=bias)
 
 
+@pytest.mark.parametrize(
+    ("strength", "error", "message"),
+    [
+        (torch.tensor(1.0).double(), LayoutError, r"must be 0-dim float32, got \(\) torch.float64"),
+        (torch.ones(1), LayoutError, r"bias.strength must be 0-dim float32, got \(1,\)"),
+        (torch.tensor(1.0, device="meta"), DeviceError, "bias.strength is on meta, but query on"),
+    ],
+    ids=["dtype", "shape", "device"],
+)
+def test_a_strength_that_no_kernel_can_read_is_refused(strength, error, message):
+    bias = make_layout_bias(make_groups(1, 5, 2), 6).with_strength(strength)
+    with pytest.raises(error, match=message):
+        biased_attention(**qkv(), bias=bias)
+
+
+def test_no_value_is_read_before_the_operation_runs():
+    # Nothing can be read there.
+    meta = {name: tensor.to("meta") for name, tensor in qkv().items()}
+    groups = make_groups(1, 5, 2)
+    bias = make_layout_bias(groups, 6, key_offset=torch.zeros(1, 5))
+
+    output, lse, probs = biased_attention_with_probs(
+        **meta, groups=groups.to("meta"), bias=bias.to("meta")
+    )
+
+    assert output.is_meta
+    assert lse.is_meta
+    assert probs.shape == (2, 3, 2, 6)
+
+
 def test_two_offsets_are_refused():
     offset = torch.zeros(1, 5)
     bias = make_layout_bias(make_groups(1, 5, 2), 6, key_offset=offset)

@@ -32,23 +32,52 @@ def test_a_gpu_without_triton_runs_eager_and_says_so_once(bare):
         assert resolve(None, "cuda") is Impl.EAGER
 
 
+@pytest.fixture
+def asked_again():
+    """What is installed is found out anew, within the test and after it."""
+    impls.is_installed.cache_clear()
+    impls._default.cache_clear()
+    yield
+    impls.is_installed.cache_clear()
+    impls._default.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("absent", "impl", "device"), [("triton", "triton", "cuda"), ("._cpu", "cpu", "cpu")]
+)
+def test_what_cannot_be_imported_is_not_installed(monkeypatch, asked_again, absent, impl, device):
+    find_spec = impls.find_spec
+    monkeypatch.setattr(
+        impls, "find_spec", lambda name, at=None: None if name == absent else find_spec(name, at)
+    )
+    assert not impls.is_installed(Impl(impl))
+    with pytest.raises(ImplementationError, match=f"'{impl}' is not installed: .*impl='eager'"):
+        resolve(impl, device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert resolve(None, device) is Impl.EAGER
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta"])
+def test_a_device_without_kernels_of_its_own_runs_eager_in_silence(asked_again, device):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve(None, device) is Impl.EAGER
+
+
 @pytest.mark.parametrize(
     ("found", "expected"), [("3.5.1", False), ("3.6.0", True), ("3.10.0+git1", True), ("4.0", True)]
 )
-def test_an_old_triton_counts_as_none(monkeypatch, found, expected):
+def test_an_old_triton_counts_as_none(monkeypatch, asked_again, found, expected):
     monkeypatch.setattr(impls, "find_spec", lambda *_: object())
     monkeypatch.setattr(impls, "version", lambda _: found)
-    impls.is_installed.cache_clear()
     assert impls.is_installed(Impl.TRITON) is expected
-    impls.is_installed.cache_clear()
 
 
-def test_the_best_installed_implementation_is_the_default(monkeypatch):
+def test_the_best_installed_implementation_is_the_default(bare, monkeypatch):
     monkeypatch.setattr(impls, "is_installed", lambda impl: True)
-    impls._default.cache_clear()
     assert resolve(None, "cuda") is Impl.TRITON
     assert resolve(None, "cpu") is Impl.CPU
-    impls._default.cache_clear()
 
 
 @pytest.mark.parametrize("absent", [Impl.TRITON, Impl.CPU])

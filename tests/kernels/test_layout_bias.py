@@ -123,6 +123,24 @@ def test_parts_without_meaning_are_refused_when_built(changes, message):
         LayoutBias(**parts(**changes))
 
 
+@pytest.mark.parametrize(
+    ("name", "bad", "message"),
+    [
+        ("labels", 3, "labels must hold 0..2, got 3"),
+        ("table", NAN, "table must not hold NaN or .inf, got nan"),
+        ("table", INF, "table must not hold NaN or .inf, got inf"),
+        ("mode", 3, "mode must hold values of BiasMode, got 3"),
+        ("weight", NAN, "weight must be finite and not negative, got nan"),
+        ("key_offset", INF, "key_offset must not hold NaN or .inf, got inf"),
+    ],
+)
+def test_one_number_without_meaning_is_enough(name, bad, message):
+    given = parts(key_offset=torch.zeros(1, 5))
+    given[name].view(-1)[-1] = bad
+    with pytest.raises(LayoutError, match=message):
+        LayoutBias(**given)
+
+
 def test_parts_on_two_devices_are_refused():
     with pytest.raises(DeviceError, match="table is on meta, but groups on cpu"):
         LayoutBias(**parts(table=torch.zeros(1, 1, 2, 3, device="meta")))

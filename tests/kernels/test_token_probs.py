@@ -68,7 +68,7 @@ def test_nan_in_a_query_stays_in_its_row(impl):
     query, key, _ = make_qkv(1, 6, 5, 2, 8, dtype=torch.float32)
     query[0, 3, 1, 0] = math.nan
 
-    probs = token_probs(query, key, make_groups(1, 5, 2), impl=impl)
+    probs = token_probs(query, key, KeyGroups.from_positions([[1, 4], [2]], keys=5), impl=impl)
 
     assert probs[0, 1, :, 3].isnan().all()
     assert probs.isnan().sum() == 2

@@ -1,6 +1,9 @@
 """How a Triton kernel is chosen and started, and what is said when it cannot be."""
 
 import math
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,8 @@ from numina_kernels import ImplementationError, biased_attention
 from numina_kernels.testing import make_groups, make_layout_bias, make_qkv
 
 pytest.importorskip("triton", reason="triton is not installed: pip install 'triton>=3.6'")
+
+from triton.runtime.errors import OutOfResources
 
 from numina_kernels import triton as room
 from numina_kernels.triton import configs, launch
@@ -58,7 +63,7 @@ def test_too_little_shared_memory_leads_to_the_next_configuration(monkeypatch):
 
     def start_small(kernel, work, arguments, config):
         if config is large:
-            raise launch.OutOfResources(200_000, 100_000, "shared memory")
+            raise OutOfResources(200_000, 100_000, "shared memory")
         start(kernel, work, arguments, config)
 
     monkeypatch.setattr(launch, "start", start_small)
@@ -69,37 +74,87 @@ def test_too_little_shared_memory_leads_to_the_next_configuration(monkeypatch):
     torch.testing.assert_close(output, expected)
 
 
-def test_the_smallest_configuration_fails_aloud(monkeypatch):
-    query, key, value = make_qkv(1, 2, 3, 1, 16, dtype=torch.float32)
+class Kernel:
+    """Stands for a kernel: notes how it is started, and raises what it was given."""
 
-    def fail(*_):
-        raise launch.OutOfResources(200_000, 100_000, "shared memory")
+    def __init__(self, name, *errors):
+        self.__name__ = name
+        self.errors = list(errors)
+        self.started = []
 
+    def __getitem__(self, grid):
+        def run(**arguments):
+            self.started.append(arguments)
+            if self.errors:
+                raise self.errors.pop(0)
+
+        return run
+
+
+# Wide enough that attention and products have a smaller configuration to fall back on.
+QUERY, KEY, VALUE = make_qkv(1, 4, 200, 1, 256, dtype=torch.bfloat16)
+GROUPS, LSE = make_groups(1, 200, 2), torch.zeros(1, 1, 4)
+LAUNCHES = {
+    "attention_kernel": lambda: room.biased_attention(QUERY, KEY, VALUE, None, None, 0.1),
+    "product_kernel": lambda: room.attention_map_reapply(QUERY, KEY, VALUE, LSE, 0.1),
+    "token_probs_kernel": lambda: room.token_probs(QUERY, KEY, GROUPS, None, LSE, 0.1),
+    "token_peaks_kernel": lambda: room.token_peaks(QUERY, KEY, GROUPS, 2, None, LSE, 0.1),
+}
+FILES = {"attention_kernel": "biased_attention", "product_kernel": "attention_map"}
+
+
+def stand_in(monkeypatch, name, *errors):
+    """The kernel ``name`` replaced, on a device that is taken for sm_90."""
+    kernel = Kernel(name, *errors)
+    # Their functions hide the modules of the same names.
+    module = sys.modules[f"{room.__name__}.{FILES.get(name, name.removesuffix('_kernel'))}"]
+    monkeypatch.setattr(module, name, kernel)
     monkeypatch.setattr(launch, "architecture", lambda _: 90)
-    monkeypatch.setattr(launch, "start", fail)
-    with pytest.raises(launch.OutOfResources):
-        biased_attention(query, key, value, impl="triton")
+    return kernel
 
 
-def test_a_first_launch_inside_of_a_graph_capture_says_so(monkeypatch):
-    class Kernel:
-        __name__ = "attention_kernel"
-
-        def __getitem__(self, grid):
-            def run(**_):
-                raise RuntimeError("operation not permitted when stream is capturing")
-
-            return run
-
-    work = launch.Work(Form.STREAM, 1, 1, 16)
-    arguments = {"num_row_blocks": 1}
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_first_launch_inside_of_a_graph_capture_says_so(monkeypatch, name):
+    refused = RuntimeError("operation not permitted when stream is capturing")
+    stand_in(monkeypatch, name, refused, refused)
     with pytest.raises(RuntimeError, match=r"^operation not permitted"):
-        launch.start(Kernel(), work, arguments, LaunchConfig(64, 32, 4, 1))
+        LAUNCHES[name]()
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    with pytest.raises(ImplementationError, match=r"run the operation once.*before the capture"):
-        launch.start(Kernel(), work, arguments, LaunchConfig(64, 32, 4, 1))
+    with pytest.raises(
+        ImplementationError, match=f"{name} could not be loaded.*run the operation once.*before"
+    ) as caught:
+        LAUNCHES[name]()
+    assert caught.value.__cause__ is refused
+
+
+@pytest.mark.parametrize("name", ["attention_kernel", "product_kernel"])
+def test_a_kernel_that_runs_out_of_shared_memory_is_started_smaller(monkeypatch, name):
+    kernel = stand_in(monkeypatch, name, OutOfResources(300_000, 200_000, "shared memory"))
+
+    with pytest.warns(UserWarning, match=rf"LaunchConfig.* of {name} does not fit.*300000.*next"):
+        LAUNCHES[name]()
+
+    large, small = kernel.started[:2]
+    assert small["BLOCK_N"] < large["BLOCK_N"]
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_kernel_for_which_nothing_is_small_enough_fails_aloud(monkeypatch, name):
+    error = OutOfResources(300_000, 200_000, "shared memory")
+    stand_in(monkeypatch, name, *[error] * 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(OutOfResources, match="300000"):
+            LAUNCHES[name]()
+
+
+def test_no_kernel_adds_in_an_order_of_its_own():
+    # The order of atomic additions, and with it the last bits of a sum, changes from run to run.
+    files = list(Path(room.__file__).parent.glob("*.py"))
+    assert len(files) > 8
+    assert not [file.name for file in files if "atomic_" in file.read_text(encoding="utf-8")]
 
 
 class Sizes(TorchDispatchMode):
