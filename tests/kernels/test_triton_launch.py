@@ -37,7 +37,7 @@ def test_every_width_has_a_configuration_on_every_architecture(architecture):
                 for config in configs.candidates(architecture, form, bits, width):
                     assert config.block_m in (16, 32, 64, 128)
                     gathers = form in (Form.PROBS, Form.PEAKS)
-                    assert config.block_n in ((0,) if gathers else (32, 64, 128))
+                    assert config.block_n in ((0,) if gathers else (16, 32, 64, 128))
                     assert config.num_warps in (4, 8)
 
 
