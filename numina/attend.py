@@ -7,8 +7,20 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from numina.video import VideoGrid
+from numina_kernels.joint_sequence import JointSequence
 
-Branch = Literal["cond", "uncond"]
+# "both" is one forward pass that holds the unconditional rows first, then as many conditional ones.
+Branch = Literal["cond", "uncond", "both"]
+
+
+def conditional(branch: Branch, batch: Tensor) -> Tensor:
+    """The conditional rows of what a forward pass of ``branch`` holds."""
+    return batch[len(batch) // 2 :] if branch == "both" else batch
+
+
+def num_branches(branch: Branch) -> int:
+    """How many guidance branches one forward pass of ``branch`` computes."""
+    return 2 if branch == "both" else 1
 
 
 @dataclass(frozen=True)
@@ -18,9 +30,11 @@ class Moment:
     Attributes:
         step: Denoising step, 0-based; not the scheduler's timestep.
         noise: Noise level (the flow-matching sigma) of the step, 1 at pure noise, 0 at the end.
-        branch: Guidance pass, ``"cond"`` or ``"uncond"``.
+        branch: Guidance pass, ``"cond"``, ``"uncond"`` or ``"both"`` at once.
         layer: Index of the transformer block.
         grid: Patches of the video that attends.
+        joint: Where text and video stand in the one sequence of a joint attention; None where
+            self- and cross-attention are layers of their own.
     """
 
     step: int
@@ -28,17 +42,21 @@ class Moment:
     branch: Branch
     layer: int
     grid: VideoGrid
+    joint: JointSequence | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one forward pass of the transformer was given and what it returned.
+    """What one forward pass of the transformer was given and what it returned, as a flow.
+
+    Whatever the model predicts, ``latents = (1 - noise) * clean + noise * gaussian`` and
+    ``velocity`` is its estimate of ``gaussian - clean``.
 
     Attributes:
         step: Denoising step, 0-based.
         noise: Noise level of the step.
         branch: Guidance pass.
-        latents: Noisy latents, ``[B, C, F, y, x]``.
+        latents: Noisy latents, ``[B, C, F, y, x]``, the frames being those of the grid.
         velocity: Predicted flow, same shape.
     """
 
@@ -62,7 +80,8 @@ class Attend(Protocol):
     """An attention function of ours at one layer.
 
     Gets ``query``, ``key``, ``value`` after normalisation and rotary embedding, the moment, and
-    the model's own attention; returns the output ``[B, Q, H, D]``.
+    the model's own attention; returns the output ``[B, Q, H, D]``. The moment says which rows of
+    the batch are conditional, and which tokens are the video's where text and video attend jointly.
     """
 
     def __call__(

@@ -120,7 +120,7 @@ def _outcome(
 ) -> Outcome:
     request = looker.request
     text = request.text()
-    run = PipelineRun(pipe, call, on_encoded=text.measure)
+    run = PipelineRun(pipe, call, len(request.rows), on_encoded=text.measure)
     reset_peak()
     try:
         if request.num_nouns == 0:

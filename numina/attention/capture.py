@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from numina.attend import Attend, Attention, Moment
+from numina.attend import Attend, Attention, Moment, conditional
+from numina.attention.reading import video_tokens
 from numina.attention.text import Text
 from numina.errors import CaptureMissedError
 from numina.identify.sketch import SketchSpec, frame_features
 from numina.video import VideoGrid
-from numina_kernels.token_probs import token_probs
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Recorder:
 
     ``cross`` and ``self_attention`` are attached to the layers; the output is that of ``inner``,
     or of the model itself. Statistics are reduced at once and moved to the CPU, so a look costs
-    ``L H G Q`` half-precision numbers of host memory and nothing on the device.
+    ``L H G Q`` numbers of host memory and nothing on the device. In a joint attention the nouns are
+    read off the video's rows of the whole softmax, and its block of video and video is sketched.
 
     Args:
         text: Nouns of the text keys.
@@ -109,9 +110,7 @@ class Recorder:
         self, query: Tensor, key: Tensor, value: Tensor, moment: Moment, stock: Attention
     ) -> Tensor:
         if self._records(moment):
-            folded, groups = self._text.fold(key, value)
-            probs = token_probs(query, folded.key, groups, key_offset=folded.key_offset)
-            self._probs[moment.layer] = probs.half().cpu()
+            self._probs[moment.layer] = self._text.reading(query, key, value, moment).probs().cpu()
             if self._on_recorded is not None:
                 self._on_recorded(self, moment)
         if self._inner is None:
@@ -122,9 +121,12 @@ class Recorder:
         self, query: Tensor, key: Tensor, value: Tensor, moment: Moment, stock: Attention
     ) -> Tensor:
         if self._records(moment):
+            videos = (
+                video_tokens(conditional(moment.branch, tokens), moment) for tokens in (query, key)
+            )
             rows = [
-                frame_features(query[row, None], key[row, None], moment.grid, self._sketch).cpu()
-                for row in range(len(query))
+                frame_features(one_query[None], one_key[None], moment.grid, self._sketch).cpu()
+                for one_query, one_key in zip(*videos, strict=True)
             ]
             self._features = (moment.layer, rows)
         return stock(query, key, value)
@@ -161,7 +163,7 @@ class Recorder:
         )
 
     def _records(self, moment: Moment) -> bool:
-        if moment.branch != "cond" or moment.step not in self._wanted:
+        if moment.branch == "uncond" or moment.step not in self._wanted:
             return False
         if self._moment is None or self._moment.step != moment.step:
             self._moment = moment

@@ -1,10 +1,10 @@
-"""The clean latent that a flow-matching model predicts at every step: x0 = x - sigma * v."""
+"""The clean latent that a model predicts at every step, read as a flow: x0 = x - sigma * v."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-from numina.attend import Prediction
+from numina.attend import Prediction, conditional
 
 
 class CleanPrediction:
@@ -33,13 +33,16 @@ class CleanPrediction:
     def __call__(self, prediction: Prediction) -> None:
         scale = self._scale()
         velocity = prediction.velocity
-        if prediction.branch == "cond":
+        if prediction.branch == "both":
+            velocity, self._conditional = velocity.chunk(2)
+        elif prediction.branch == "cond":
             self._conditional = velocity
             if scale > 1:
                 return
-        else:
+        if prediction.branch != "cond":
             assert self._conditional is not None, "the conditional pass runs first"
             velocity = velocity + scale * (self._conditional - velocity)
-        self.latents = prediction.latents - prediction.noise * velocity
+        latents = conditional(prediction.branch, prediction.latents)
+        self.latents = latents - prediction.noise * velocity
         if self._on_step is not None:
             self._on_step(prediction.step, self.latents)

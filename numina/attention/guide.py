@@ -8,7 +8,6 @@ from torch import Tensor
 
 from numina.attend import Attention, Moment
 from numina.attention.text import Text
-from numina_kernels.biased_attention import biased_attention
 from numina_kernels.key_groups import KeyGroups
 from numina_kernels.layout_bias import LayoutBias
 from numina_kernels.padding import FoldedKeys
@@ -54,7 +53,7 @@ class Guide:
     def __call__(
         self, query: Tensor, key: Tensor, value: Tensor, moment: Moment, stock: Attention
     ) -> Tensor:
-        if self._plan is None or moment.branch != "cond":
+        if self._plan is None or moment.branch == "uncond":
             return stock(query, key, value)
         strength = self._strength_at(moment)
         self.strengths[moment.step] = (moment.noise, strength)
@@ -64,7 +63,11 @@ class Guide:
             self._strength = torch.empty((), dtype=torch.float32, device=query.device)
         # Filled in place: compiled code sees one tensor over all steps.
         self._strength.fill_(strength)
-        folded, groups = self._text.fold(key, value)
-        bias = self._plan.bias(query, folded, groups, self._strength, moment)
-        output, _ = biased_attention(query, folded.key, folded.value, bias)
-        return output
+        reading = self._text.reading(query, key, value, moment)
+        bias = self._plan.bias(reading.query, reading.text, reading.groups, self._strength, moment)
+        guided = reading.attend(bias)
+        others = len(query) - len(guided)
+        if others == 0:
+            return guided
+        plain = stock(query[:others], key[:others], value[:others])
+        return torch.cat([plain, guided])

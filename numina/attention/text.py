@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from numina.attend import Moment, conditional
+from numina.attention.reading import CrossReading, JointReading, Reading
 from numina_kernels.key_groups import KeyGroups
 from numina_kernels.padding import FoldedKeys, find_padding, fold_padding
 
@@ -23,6 +25,20 @@ class Text:
         """Find the padding in the prompt embeddings ``[B, K, C]``, once they are known."""
         if self._may_fold and embeddings.shape[1] == self.groups.index.shape[1]:
             self._lengths = find_padding(embeddings)
+
+    def reading(self, query: Tensor, key: Tensor, value: Tensor, moment: Moment) -> Reading:
+        """How the conditional rows of a layer read this text.
+
+        Args:
+            query: ``[B, S, H, D]``: of the video, or of text and video in a joint attention.
+            key: ``[B, K, H, D]``: of the text, or of text and video.
+            value: Same shape as ``key``.
+            moment: Where the run stands, and how a joint sequence is laid out.
+        """
+        query, key, value = (conditional(moment.branch, x) for x in (query, key, value))
+        if moment.joint is not None:
+            return JointReading(moment.joint, query, key, value, self.groups.to(key.device))
+        return CrossReading(query, *self.fold(key, value))
 
     def fold(self, key: Tensor, value: Tensor) -> tuple[FoldedKeys, KeyGroups]:
         """Keys, values and groups without the padding that all rows share; an exact identity."""

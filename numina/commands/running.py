@@ -94,11 +94,13 @@ def _run_plainly(pipe: Any, prompt: str, call: dict[str, Any]) -> tuple[NDArray[
 
     forwards = 0
 
-    def count(*_: Any) -> None:
+    def count(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal forwards
-        forwards += 1
+        # One video: every row of the latents, the first argument, is a guidance branch.
+        latents, *_ = (*args, *kwargs.values())
+        forwards += len(latents)
 
-    hooks = [model.register_forward_pre_hook(count) for model in denoisers(pipe)]
+    hooks = [model.register_forward_pre_hook(count, with_kwargs=True) for model in denoisers(pipe)]
     reset_peak()
     started = time.perf_counter()
     try:

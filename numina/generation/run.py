@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from numina.attend import Attend, Moment, Watch
-from numina.errors import ScheduleError, UnsupportedModelError
-from numina.integrations import Site, adapter_for, attached
+from numina.attend import Attend, Moment, Watch, num_branches
+from numina.errors import ScheduleError
+from numina.integrations import Site, adapter_for, attached, noise_scale
 from numina.methods.method import Method
 from numina.record import Cost
 
@@ -32,19 +32,14 @@ def noise_levels(pipe: Any, call: Mapping[str, Any]) -> tuple[float, ...]:
 
     Raises:
         ScheduleError: If ``num_inference_steps`` is no positive integer.
-        UnsupportedModelError: If the scheduler has no noise levels (not a flow-matching one).
+        UnsupportedModelError: If the scheduler is none whose noise levels can be read.
     """
     steps = call.get("num_inference_steps", 50)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ScheduleError(f"num_inference_steps must be a positive integer, got {steps!r}")
     scheduler = copy.deepcopy(pipe.scheduler)
     scheduler.set_timesteps(steps)
-    sigmas = getattr(scheduler, "sigmas", None)
-    if sigmas is None:
-        raise UnsupportedModelError(
-            f"{type(scheduler).__name__} has no noise levels (sigmas); use a flow-matching one"
-        )
-    return tuple(float(sigma) for sigma in sigmas[: len(scheduler.timesteps)])
+    return noise_scale(scheduler).levels(scheduler)
 
 
 def first_step_at(noises: tuple[float, ...], level: float) -> int:
@@ -89,13 +84,19 @@ class PipelineRun:
     Args:
         pipe: A diffusers pipeline.
         call: Its keyword arguments.
+        videos: Videos that it makes.
         on_encoded: Called once with the prompt embeddings of the conditional pass, ``[B, K, C]``.
+
+    Raises:
+        ScheduleError: If ``num_inference_steps`` is no positive integer.
+        UnsupportedModelError: If guidance could not follow the call.
     """
 
     def __init__(
         self,
         pipe: Any,
         call: Mapping[str, Any],
+        videos: int = 1,
         on_encoded: Callable[[Tensor], None] | None = None,
     ) -> None:
         self._pipe = pipe
@@ -103,15 +104,19 @@ class PipelineRun:
         self._on_encoded = on_encoded
         self._encoded: Any = None
         self._random = _RandomState(self._call.get("generator"))
+        self._videos = videos
         self._models = denoisers(pipe)
+        for model in self._models:
+            adapter_for(model).check(model, call)
+        self._scale = noise_scale(pipe.scheduler)
         self.noises = noise_levels(pipe, call)
         self.num_layers = adapter_for(self._models[0]).num_layers(self._models[0])
 
     def guidance_scale(self) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
-        if not getattr(self._pipe, "do_classifier_free_guidance", False):
-            return 1.0
-        return float(self._pipe.guidance_scale)
+        scale = float(getattr(self._pipe, "guidance_scale", 1.0))
+        # CogVideoX pipelines do not say whether they guide; they do with a scale above 1.
+        return scale if getattr(self._pipe, "do_classifier_free_guidance", scale > 1) else 1.0
 
     def attempt(
         self,
@@ -133,7 +138,16 @@ class PipelineRun:
             undo.enter_context(self._encoding_once())
             undo.enter_context(_described(self._pipe, description))
             clocks = [
-                undo.enter_context(attached(model, attends, adapter_for(model), watch))
+                undo.enter_context(
+                    attached(
+                        model,
+                        attends,
+                        adapter_for(model),
+                        watch,
+                        noise_scale=self._scale,
+                        videos=self._videos,
+                    )
+                )
                 for model in self._models
             ]
             try:
@@ -144,7 +158,8 @@ class PipelineRun:
         forwards = float(sum(clock.forwards for clock in clocks))
         if stopped_after is not None:
             # The forward in which we stopped ran up to its layer l* only.
-            forwards += (stopped_after.layer + 1) / self.num_layers - 1
+            left_out = 1 - (stopped_after.layer + 1) / self.num_layers
+            forwards -= num_branches(stopped_after.branch) * left_out
         return Attempt(output, Cost(forwards, time.perf_counter() - started))
 
     @contextmanager

@@ -3,10 +3,22 @@
 from torch import nn
 
 from numina.errors import UnsupportedModelError
+from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
+from numina.integrations.noise import NoiseScale, noise_scale
 from numina.integrations.seam import Adapter, Clock, Site, attached
 from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 
-__all__ = ["Adapter", "Clock", "Site", "adapter_for", "attached"]
+__all__ = [
+    "Adapter",
+    "Clock",
+    "NoiseScale",
+    "Site",
+    "adapter_for",
+    "attached",
+    "noise_scale",
+]
+
+_ADAPTERS: dict[type[nn.Module], type[Adapter]] = {**_WAN_ADAPTERS, **_COGVIDEOX_ADAPTERS}
 
 
 def adapter_for(transformer: nn.Module) -> Adapter:
@@ -15,9 +27,9 @@ def adapter_for(transformer: nn.Module) -> Adapter:
     Raises:
         UnsupportedModelError: If there is none for this class.
     """
-    adapter = _WAN_ADAPTERS.get(type(transformer))
+    adapter = _ADAPTERS.get(type(transformer))
     if adapter is None:
-        known = ", ".join(sorted(family.__name__ for family in _WAN_ADAPTERS))
+        known = ", ".join(sorted(family.__name__ for family in _ADAPTERS))
         raise UnsupportedModelError(
             f"numina has no adapter for {type(transformer).__name__} (known: {known}); write one "
             "by giving the methods of numina.integrations.Adapter for it and pass it to "

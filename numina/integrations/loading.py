@@ -9,6 +9,8 @@ from typing import Any
 from numina.errors import FormatError, UnsupportedModelError
 
 _INDEX = "model_index.json"
+# Pipelines that hand latents to the autoencoder in the transformer's dtype, which it must share.
+_DECODES_AS_DENOISED = "CogVideoX"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -45,7 +47,7 @@ def load_pipeline(
         revision: Commit, tag or branch of a hub model; its main branch by default.
         device: ``"auto"`` (CUDA where there is one), ``"cuda"`` or ``"cpu"``.
         dtype: A torch dtype by name; ``"auto"`` is bfloat16 on CUDA, float32 on a CPU. The
-            autoencoder stays in float32, in which it was trained.
+            autoencoder stays in float32, in which it was trained, where the pipeline allows it.
         offload: Move parts to the device only while they work.
 
     Raises:
@@ -62,7 +64,9 @@ def load_pipeline(
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if dtype == "auto":
         dtype = "bfloat16" if place == "cuda" else "float32"
-    chosen = {"default": getattr(torch, dtype), "vae": torch.float32}
+    chosen = {"default": getattr(torch, dtype)}
+    if not pipeline_class.__name__.startswith(_DECODES_AS_DENOISED):
+        chosen["vae"] = torch.float32
     try:
         pipe = pipeline_class.from_pretrained(
             model, revision=commit, dtype=chosen, use_safetensors=True

@@ -1,5 +1,6 @@
 """Attach attention functions to a diffusers transformer, and take them off again."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -7,14 +8,19 @@ from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
-from numina.attend import Attend, Branch, Moment, Prediction, Watch
+from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
 from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
+from numina.integrations.noise import FlowNoise, NoiseScale
 from numina.video import VideoGrid
+from numina_kernels.joint_sequence import JointSequence
 
 
 @dataclass(frozen=True)
 class Site:
-    """One attention of a transformer: self- or cross-attention of a block."""
+    """One attention of a transformer: self- or cross-attention of a block.
+
+    Where a block attends jointly, its one module is both.
+    """
 
     layer: int
     kind: Literal["self", "cross"]
@@ -31,6 +37,21 @@ class Adapter(Protocol):
 
     def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid: ...
 
+    def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
+        """Latents, or a prediction of the same shape, as ``[B, C, F, y, x]``.
+
+        ``F`` is that of the grid: frames that share a patch lie side by side as channels.
+        """
+        ...
+
+    def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
+        """Refuse a pipeline call, by its keyword arguments, that guidance could not follow.
+
+        Raises:
+            UnsupportedModelError: Naming what cannot be followed, and what to do.
+        """
+        ...
+
     def clean_prompt(self, prompt: str) -> str:
         """The prompt as the pipeline hands it to its tokenizer."""
         ...
@@ -45,13 +66,24 @@ class Clock:
 
     diffusers pipelines announce the branch through ``transformer.cache_context``; those that do
     not pass the step and the noise level with it are followed by counting conditional passes and
-    by the timestep.
+    by the timestep. A pass announced as both branches holds both where its batch has two rows for
+    each video; without classifier-free guidance it is the conditional one alone.
     """
 
-    def __init__(self, adapter: Adapter, transformer: nn.Module, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        transformer: nn.Module,
+        watch: Watch | None,
+        noise_scale: NoiseScale,
+        videos: int,
+    ) -> None:
         self._adapter = adapter
         self._transformer = transformer
         self._watch = watch
+        self._scale = noise_scale
+        self._videos = videos
+        self._announced: Branch = "cond"
         self._branch: Branch = "cond"
         self._step = -1
         self._announced_noise: float | None = None
@@ -59,39 +91,57 @@ class Clock:
         self._grid: VideoGrid | None = None
         self.forwards = 0
 
-    def now(self, layer: int) -> Moment:
+    def now(self, layer: int, joint: JointSequence | None = None) -> Moment:
         """The moment at which ``layer`` attends."""
         assert self._grid is not None, "the forward pre-hook runs before any attention"
-        return Moment(self._step, self._noise, self._branch, layer, self._grid)
+        return Moment(self._step, self._noise, self._branch, layer, self._grid, joint)
 
     def announce(
         self, name: str, step_index: int | None = None, sigma: float | None = None
     ) -> None:
         """Take in what the pipeline says of the pass it is about to run."""
-        self._branch = "uncond" if name == "uncond" else "cond"
+        branches: dict[str, Branch] = {"uncond": "uncond", "cond_uncond": "both"}
+        self._announced = branches.get(name, "cond")
         if step_index is not None:
             self._step = step_index
-        elif self._branch == "cond":
+        elif self._announced != "uncond":
             self._step += 1
         self._announced_noise = sigma
 
     def before_forward(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        latents = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        self.forwards += 1
+        latents = _argument(module, "hidden_states", args, kwargs)
+        self._branch = self._branch_of(len(latents))
+        self.forwards += num_branches(self._branch)
         self._grid = self._adapter.grid(module, latents)
         if self._announced_noise is None:
-            timestep = kwargs["timestep"] if "timestep" in kwargs else args[1]
-            self._noise = float(timestep.max()) / 1000
+            timestep = _argument(module, "timestep", args, kwargs)
+            self._noise = self._scale.level(float(timestep.max()))
         else:
             self._noise = self._announced_noise
+
+    def _branch_of(self, rows: int) -> Branch:
+        if self._announced != "both":
+            return self._announced
+        if rows not in (self._videos, 2 * self._videos):
+            raise UnsupportedModelError(
+                f"videos is {self._videos}, but a forward pass has a batch of {rows}, where one "
+                "row for each video is expected, or two with classifier-free guidance; pass "
+                "videos= as the pipeline makes them"
+            )
+        return "cond" if rows == self._videos else "both"
 
     def after_forward(
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any
     ) -> None:
         if self._watch is None:
             return
-        latents = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        velocity = output[0] if isinstance(output, tuple) else output.sample
+        given = _argument(module, "hidden_states", args, kwargs)
+        returned = output[0] if isinstance(output, tuple) else output.sample
+        latents, velocity = self._scale.as_flow(
+            self._adapter.frames_of_grid(module, given),
+            self._adapter.frames_of_grid(module, returned),
+            self._noise,
+        )
         self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
 
 
@@ -101,6 +151,9 @@ def attached(
     attends: Mapping[Site, Attend],
     adapter: Adapter,
     watch: Watch | None = None,
+    *,
+    noise_scale: NoiseScale = FlowNoise(),
+    videos: int = 1,
 ) -> Iterator[Clock]:
     """Route attention sites of a transformer through functions of ours, for a ``with`` block.
 
@@ -112,6 +165,8 @@ def attached(
         attends: The attention function of each site.
         adapter: What is known about this family of transformers.
         watch: Called with every forward pass's latents and prediction.
+        noise_scale: How timesteps and predictions of its scheduler read, see `noise.noise_scale`.
+        videos: Videos of the batch; a pass with twice as many rows holds both guidance branches.
 
     Raises:
         AlreadyGuidedError: If another ``attached`` block holds this transformer.
@@ -125,22 +180,27 @@ def attached(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
         )
-    clock = Clock(adapter, transformer, watch)
-    installed = []
-    for site, attend in attends.items():
+    clock = Clock(adapter, transformer, watch, noise_scale, videos)
+    held: dict[nn.Module, list[Site]] = {}
+    for site in attends:
         if not 0 <= site.layer < adapter.num_layers(transformer):
             raise UnsupportedModelError(
                 f"{type(transformer).__name__} has no layer {site.layer}; it has "
                 f"{adapter.num_layers(transformer)}"
             )
-        module = adapter.module(transformer, site)
+        held.setdefault(adapter.module(transformer, site), []).append(site)
+    installed = []
+    for module, sites in held.items():
         stock = cast(Any, module).processor
         if getattr(stock, "_parallel_config", None) is not None:
             raise UnsupportedParallelismError(
                 "attention is split over devices (context parallelism); disable_parallelism() "
                 "on the transformer before guiding it"
             )
-        installed.append((module, stock, adapter.processor(stock, attend, clock, site.layer)))
+        # As in models that have both, self-attention comes first.
+        sites.sort(key=lambda site: site.kind != "self")
+        attend = _nested(*(attends[site] for site in sites))
+        installed.append((module, stock, adapter.processor(stock, attend, clock, sites[0].layer)))
 
     with ExitStack() as undo:
         _announce_to(clock, transformer, undo)
@@ -152,6 +212,32 @@ def attached(
             undo.callback(cast(Any, module).set_processor, stock)
             cast(Any, module).set_processor(ours)
         yield clock
+
+
+def _nested(outer: Attend, *inner: Attend) -> Attend:
+    """One attention function of several at one module: each takes the next for the model's own."""
+    if not inner:
+        return outer
+    rest = _nested(*inner)
+
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, moment: Moment, stock: Attention
+    ) -> Tensor:
+        def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            return rest(query, key, value, moment, stock)
+
+        return outer(query, key, value, moment, attention)
+
+    return attend
+
+
+def _argument(
+    module: nn.Module, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """An argument of a forward pass, whether it was passed by position or by name."""
+    if name in kwargs:
+        return kwargs[name]
+    return inspect.signature(module.forward).bind(*args, **kwargs).arguments[name]
 
 
 def _announce_to(clock: Clock, transformer: nn.Module, undo: ExitStack) -> None:

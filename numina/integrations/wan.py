@@ -1,5 +1,6 @@
 """Wan: where its attention happens."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -32,6 +33,12 @@ class WanAdapter:
         config: Any = transformer.config
         sizes = zip(latents.shape[2:], config.patch_size, strict=True)
         return VideoGrid(*(size // step for size, step in sizes))
+
+    def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
+        return latents
+
+    def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
+        return None
 
     def clean_prompt(self, prompt: str) -> str:
         return prompt_clean(prompt)

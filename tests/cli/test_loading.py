@@ -10,6 +10,9 @@ import torch
 
 from numina.errors import FormatError, UnsupportedModelError
 from numina.integrations.loading import load_pipeline
+from numina.pipeline import generate
+from tests.pipeline.given import Given
+from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
 
 
 @pytest.fixture
@@ -122,3 +125,15 @@ def test_a_real_folder_is_loaded_in_the_precision_asked_for(tmp_path, tiny_wan, 
     assert pipe.transformer.dtype == torch.bfloat16
     assert pipe.vae.dtype == torch.float32
     assert not [each for each in recwarn if "dtype" in str(each.message)]
+
+
+def test_a_cogvideox_folder_is_loaded_in_one_dtype_and_guided(tmp_path):
+    """Its pipeline hands the autoencoder latents of the transformer's dtype."""
+    tiny_cogvideox().save_pretrained(tmp_path)
+    pipe = load_pipeline(str(tmp_path), device="cpu", dtype="bfloat16").pipe
+    assert pipe.vae.dtype == pipe.transformer.dtype == torch.bfloat16
+    call = wide_kwargs(output_type="pt")
+    prompt = call.pop("prompt")
+    video = generate(pipe, prompt, counts={"cats": 3}, preset=Given(found=(2,)), **call)
+    assert video.report.decision == "guided"
+    assert video.frames.isfinite().all()

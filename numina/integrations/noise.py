@@ -1,0 +1,97 @@
+"""One scale of noise for every model: that of flow matching, 1 at pure noise, 0 at the end.
+
+A flow-matching model is given ``z = (1 - s) x0 + s e`` of a clean latent ``x0`` and Gaussian noise
+``e``, and predicts ``u = e - x0``; ``s`` is its noise level. A variance-preserving one is given
+``x = a x0 + b e`` with ``a**2 = alpha_bar`` and ``a**2 + b**2 = 1``, and predicts
+``v = a e - b x0``. Divided by ``a + b`` its latent is that of a flow:
+
+    s = b / (a + b),    z = x / (a + b),    u = (b - a) x + (a + b) v,
+
+and ``z - s u = a x - b v`` is the clean latent of both. So looks, verdicts and schedules, which are
+noise levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
+``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from numina.errors import UnsupportedModelError
+
+# Timesteps of flow-matching models are noise levels in thousandths.
+_TIMESTEPS = 1000
+
+
+class NoiseScale(Protocol):
+    """How timesteps, latents and predictions of a scheduler's models read as a flow."""
+
+    def level(self, timestep: float) -> float:
+        """Noise level of a timestep, 0..1."""
+        ...
+
+    def levels(self, scheduler: Any) -> tuple[float, ...]:
+        """Noise level of every step that a scheduler is set to."""
+        ...
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        """What a model is given and returns, as latents ``z`` and velocity ``u`` of a flow."""
+        ...
+
+
+@dataclass(frozen=True)
+class FlowNoise:
+    """Flow matching, which is the scale itself."""
+
+    def level(self, timestep: float) -> float:
+        return timestep / _TIMESTEPS
+
+    def levels(self, scheduler: Any) -> tuple[float, ...]:
+        return tuple(float(sigma) for sigma in scheduler.sigmas[: len(scheduler.timesteps)])
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        return latents, output
+
+
+@dataclass(frozen=True)
+class AlphaBarNoise:
+    """A variance-preserving schedule with v-prediction.
+
+    Attributes:
+        alpha_bars: Squared share of the clean latent at each timestep of the training, 0..1.
+    """
+
+    alpha_bars: Sequence[float]
+
+    def level(self, timestep: float) -> float:
+        alpha_bar = self.alpha_bars[int(timestep)]
+        clean, gaussian = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        return gaussian / (clean + gaussian)
+
+    def levels(self, scheduler: Any) -> tuple[float, ...]:
+        return tuple(self.level(float(timestep)) for timestep in scheduler.timesteps)
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        total = ((1 - noise) ** 2 + noise**2) ** -0.5
+        # In low precision the two terms of the clean latent would cancel to little but rounding.
+        latents, output = latents.float(), output.float()
+        return latents / total, total * ((2 * noise - 1) * latents + output)
+
+
+def noise_scale(scheduler: Any) -> NoiseScale:
+    """The noise scale of a diffusers scheduler.
+
+    Raises:
+        UnsupportedModelError: If it is neither flow matching nor variance-preserving with
+            v-prediction.
+    """
+    prediction = getattr(scheduler.config, "prediction_type", "flow_prediction")
+    if prediction == "v_prediction" and hasattr(scheduler, "alphas_cumprod"):
+        return AlphaBarNoise(tuple(scheduler.alphas_cumprod.tolist()))
+    if prediction == "flow_prediction" and hasattr(scheduler, "sigmas"):
+        return FlowNoise()
+    raise UnsupportedModelError(
+        f"{type(scheduler).__name__} with prediction_type {prediction!r} has no noise levels that "
+        "numina can read; use a flow-matching scheduler, or v_prediction as CogVideoX has it"
+    )

@@ -1,0 +1,173 @@
+"""Looking and guiding in a joint attention: the paper's decomposition, and nothing else touched."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from numina.attend import Moment
+from numina.attention.capture import Recorder
+from numina.attention.guide import Guide
+from numina.attention.text import Text
+from numina.generation.run import PipelineRun
+from numina.identify.sketch import fixed_signs
+from numina.integrations import Site
+from numina_kernels import BiasMode, KeyGroups, LayoutBias
+from tests.tiny_cogvideox import TEXT_KEYS, tiny_cogvideox, wide_kwargs
+
+LAYER, LAYERS, HEADS = 1, 3, 2
+NOUNS = ((3, 4), (6,))
+
+
+@pytest.fixture(params=["2b", "5b", "1.5"])
+def pipe(request):
+    return tiny_cogvideox(request.param)
+
+
+def text() -> Text:
+    return Text(KeyGroups.from_positions(NOUNS, TEXT_KEYS))
+
+
+def attend_with(pipe, attends):
+    return PipelineRun(pipe, wide_kwargs()).attempt(attends, "").output.frames
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one layer attended to, ``[2, S, H, D]``: unconditional and conditional rows."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    moment: Moment
+
+    @property
+    def probs(self) -> torch.Tensor:
+        """The whole map of the conditional rows, ``[H, S, S]`` float64."""
+        query, key = self.query[1].double(), self.key[1].double()
+        return torch.einsum("qhd,khd->hqk", query * query.shape[-1] ** -0.5, key).softmax(-1)
+
+    @property
+    def video(self) -> slice:
+        return self.moment.joint.video_rows
+
+
+def layer_of(pipe, step=2) -> Layer:
+    seen = {}
+
+    def record(query, key, value, moment, stock):
+        seen[moment.step] = Layer(query.clone(), key.clone(), value.clone(), moment)
+        return stock(query, key, value)
+
+    attend_with(pipe, {Site(LAYER, "cross"): record})
+    return seen[step]
+
+
+def stock(query, key, value):
+    output = torch.nn.functional.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (query, key, value))
+    )
+    return output.transpose(1, 2)
+
+
+def test_capturing_is_bit_identical_and_materialises_the_papers_decomposition(pipe):
+    plain = pipe(**wide_kwargs()).frames
+    recorder = Recorder(text(), wanted={2})
+    captured = attend_with(
+        pipe,
+        {Site(LAYER, "cross"): recorder.cross, Site(LAYER, "self"): recorder.self_attention},
+    )
+    assert torch.equal(captured, plain)
+
+    layer, (capture,) = layer_of(pipe), recorder.captures()
+    probs, video, grid = layer.probs, layer.video, layer.moment.grid
+    nouns = torch.stack([probs[:, video, list(noun)].sum(-1) for noun in NOUNS], dim=1)
+    torch.testing.assert_close(capture.probs[0].flatten(-3).double(), nouns, atol=1e-7, rtol=1e-4)
+
+    between = probs[:, video, video].unflatten(1, (grid.frames, -1)).unflatten(3, (grid.frames, -1))
+    for frame in range(grid.frames):
+        for head in range(HEADS):
+            within = between[head, frame, :, frame]
+            within = within / within.sum(-1, keepdim=True)
+            left, values, _ = torch.linalg.svd(within - within.mean(0))
+            expected = fixed_signs((left * values)[:, :3])
+            seen = capture.features[frame, head].double()
+            scale = float(expected.norm(dim=0)[0])
+            torch.testing.assert_close(seen, expected, atol=1e-3 * scale, rtol=0)
+
+
+class Suppression:
+    """A plan that takes the first noun away from the first ``patches`` queries of the video."""
+
+    def __init__(self, patches, score=-1e4):
+        self.patches, self.score = patches, score
+
+    def bias(self, query, text, groups, strength, moment):
+        labels = torch.zeros(1, 2, query.shape[1], dtype=torch.int8)
+        labels[:, 0, : self.patches] = 1
+        table = torch.tensor([0.0, self.score]).expand(1, 1, 2, 2).contiguous()
+        mode = torch.full((1, 2, 2), BiasMode.ADD, dtype=torch.int8)
+        return LayoutBias(labels=labels, groups=groups, table=table, mode=mode, strength=strength)
+
+
+def guide(patches, strength=1.0):
+    guide = Guide(text(), lambda moment: strength)
+    guide.enforce(Suppression(patches))
+    return guide
+
+
+def test_strong_suppression_removes_a_noun_in_its_region_and_nowhere_else(pipe):
+    layer, patches = layer_of(pipe), 20
+    # Values that tell a key: what comes out is the probability of each noun.
+    value = torch.zeros_like(layer.value)
+    for noun, tokens in enumerate(NOUNS):
+        value[:, list(tokens), :, noun] = 1.0
+    seen = guide(patches)(layer.query, layer.key, value, layer.moment, stock)
+    plain = stock(layer.query, layer.key, value)
+
+    assert torch.equal(seen[0], plain[0])
+    first, second = (seen[1, ..., noun] for noun in range(2))
+    region = slice(layer.video.start, layer.video.start + patches)
+    assert float(first[region].max()) == 0.0
+    # The rest of a row takes over what the noun lost, in proportion.
+    kept = plain[1, region, :, 1] / (1 - plain[1, region, :, 0])
+    torch.testing.assert_close(second[region], kept, atol=1e-6, rtol=1e-4)
+    outside = torch.ones(len(plain[1]), dtype=torch.bool)
+    outside[region] = False
+    torch.testing.assert_close(seen[1][outside], plain[1][outside], atol=1e-6, rtol=1e-5)
+
+
+def test_text_queries_attend_as_before(pipe):
+    layer = layer_of(pipe)
+    seen = guide(layer.moment.grid.tokens)(layer.query, layer.key, layer.value, layer.moment, stock)
+    rows = layer.moment.joint.text_rows
+    expected = stock(layer.query, layer.key, layer.value)
+    torch.testing.assert_close(seen[:, rows], expected[:, rows], atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(seen[1, layer.video], expected[1, layer.video], atol=1e-4)
+
+
+def test_a_strength_of_zero_is_bit_identical(pipe):
+    plain = pipe(**wide_kwargs()).frames
+    for strength, same in ((0.0, True), (1.0, False)):
+        function = guide(20, strength)
+        frames = attend_with(pipe, {Site(layer, "cross"): function for layer in range(LAYERS)})
+        assert torch.equal(frames, plain) is same
+
+
+def test_strengths_are_measured_on_text_and_video_as_if_they_attended_apart(pipe):
+    layer = layer_of(pipe)
+    nouns = text()
+    reading = nouns.reading(layer.query, layer.key, layer.value, layer.moment)
+    joint = layer.moment.joint
+    assert torch.equal(reading.query, layer.query[1:, joint.video_rows])
+    assert torch.equal(reading.text.key, layer.key[1:, joint.text_rows])
+    assert reading.groups.index.shape == (1, TEXT_KEYS)
+
+
+def test_the_text_is_never_folded(pipe):
+    """Its tokens are queries too, so that no two of them stay equal."""
+    layer, nouns = layer_of(pipe), text()
+    nouns.measure(torch.zeros(1, TEXT_KEYS, 3))
+    reading = nouns.reading(layer.query, layer.key, layer.value, layer.moment)
+    assert reading.text.key.shape[1] == TEXT_KEYS
+    assert reading.text.key_offset is None
