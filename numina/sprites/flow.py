@@ -20,7 +20,6 @@ from numina.sprites.model import (
     build_transformer,
     load,
 )
-from numina.sprites.pools import Pool
 from numina.sprites.training_attention import fold_padding, use_training_attention
 
 
@@ -95,14 +94,14 @@ class FlowTrainer:
         """Parameters of both models, in a fixed order."""
         return [*self.transformer.parameters(), *self.text_encoder.parameters()]
 
-    def run(self, stage: StageSpec, pool: Pool, seed: int) -> None:
+    def run(self, stage: StageSpec, latents: torch.Tensor, captions: list[str], seed: int) -> None:
         """Train for the minutes of the stage, saving every minute and a half.
 
         Under `torch.distributed` every process brings its own samples and all take the same steps:
         on a processor two processes of one thread are faster than one of two, whose threads wait
         for each other at every small operation.
         """
-        tokens = encode_captions(self.tokenizer, ["", *pool.captions])
+        tokens = encode_captions(self.tokenizer, ["", *captions])
         generator = torch.Generator().manual_seed((seed * 1_000_003 + self.step) * 64 + self.rank)
         elapsed, total = self.seconds.get(stage.name, 0.0), stage.minutes * 60
         began, first_step, saved, logged = time.monotonic() - elapsed, self.step, elapsed, elapsed
@@ -111,18 +110,12 @@ class FlowTrainer:
             rate = stage.learning_rate * min(1.0, (self.step - first_step + 1) / stage.warmup_steps)
             if stage.decay:
                 rate *= max(0.01, min(1.0, (1 - elapsed / total) / stage.decay))
-            rows = torch.randint(len(pool.captions), (stage.batch,), generator=generator)
+            rows = torch.randint(len(captions), (stage.batch,), generator=generator)
             dropped = torch.rand(stage.batch, generator=generator) < stage.dropped_captions
             texts = tokens[torch.where(dropped, 0, rows + 1)]
             elapsed = time.monotonic() - began
             loss, elapsed = self._update(
-                pool.latents[rows].float(),
-                pool.noise(rows),
-                texts,
-                rate,
-                stage.average,
-                generator,
-                elapsed,
+                latents[rows].float(), texts, rate, stage.average, generator, elapsed
             )
             before = self.losses.get(stage.name, loss)
             self.losses[stage.name] = 0.98 * before + 0.02 * loss
@@ -143,7 +136,6 @@ class FlowTrainer:
     def _update(
         self,
         data: torch.Tensor,
-        noise: torch.Tensor,
         texts: torch.Tensor,
         rate: float,
         average: float,
@@ -151,6 +143,7 @@ class FlowTrainer:
         elapsed: float,
     ) -> tuple[float, float]:
         """One step; returns the loss and the elapsed seconds, both averaged over the processes."""
+        noise = torch.randn(data.shape, generator=generator)
         uniform = torch.rand(len(data), generator=generator)
         level = FLOW_SHIFT * uniform / (1 + (FLOW_SHIFT - 1) * uniform)
         mix = level.view(-1, 1, 1, 1, 1)

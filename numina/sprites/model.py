@@ -23,8 +23,6 @@ from numina.sprites.world import DIRECTIONS, NUMBER_WORDS, SCENERIES, SINGULARS
 WEIGHTS = Path(__file__).parent / "weights"
 TEXT_DIM = 64
 LATENT_CHANNELS = 8
-# Latents of a row or column of a frame, and the pixels of each.
-LATENT_SIDE, LATENT_STRIDE = 32, 4
 FLOW_SHIFT = 3.0
 
 

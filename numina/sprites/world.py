@@ -7,7 +7,6 @@ change. Nothing here is learnt, and everything depends on the generator that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,10 +40,6 @@ PREFIXES = ("", "a video of ")
 # Share of scenes with one, two and three nouns, where the total leaves room for them.
 _GROUP_SHARES = (0.4, 0.42, 0.18)
 _TRIES = 400
-
-
-# Corners ``[total, 2]`` of a scene's sprites that drift by a step ``[2]`` a frame.
-Placing = Callable[["Scene", NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -142,34 +137,21 @@ def prompt_for(seed: int) -> Scene:
     return scene
 
 
-def render(
-    scene: Scene, rng: np.random.Generator, placing: Placing | None = None
-) -> NDArray[np.uint8]:
-    """Draw a clip ``[F, Y, X, 3]``; places, speed and the scenery's texture come from `rng`.
-
-    Args:
-        placing: Where the sprites stand in the first frame; anywhere by default, see `scatter`.
-    """
+def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a clip ``[F, Y, X, 3]``; places, speed and the scenery's texture come from `rng`."""
     step = np.array(DIRECTIONS[scene.direction]) * SPEEDS[rng.integers(len(SPEEDS))]
     background = draw_scenery(scene.scenery, FRAME_SIDE, rng)
-    corners = (placing or scatter)(scene, step, rng)
+    corners = _place(scene.total, step, rng)
     names = [category for category, count in scene.groups for _ in range(count)]
     frames = np.repeat(background[None], NUM_FRAMES, axis=0)
     for category, corner in zip(names, corners, strict=True):
+        colour, cover = draw_sprite(category, scene.direction)
         for frame in range(NUM_FRAMES):
-            paint(frames[frame], category, scene.direction, corner + step * pose_of(frame))
+            row, column = corner + step * pose_of(frame)
+            window = frames[frame, row : row + SPRITE_SIDE, column : column + SPRITE_SIDE]
+            window *= 1.0 - cover
+            window += colour
     return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
-
-
-def paint(
-    frame: NDArray[np.float32], category: str, direction: str, corner: NDArray[np.int64]
-) -> None:
-    """Paint a sprite into a frame ``[Y, X, 3]``, in place, its upper left corner at `corner`."""
-    colour, cover = draw_sprite(category, direction)
-    row, column = corner
-    window = frame[row : row + SPRITE_SIDE, column : column + SPRITE_SIDE]
-    window *= 1.0 - cover
-    window += colour
 
 
 def pose_of(frame: int) -> int:
@@ -181,13 +163,9 @@ def pose_of(frame: int) -> int:
     return (frame + 1) // 2 * 2
 
 
-def scatter(scene: Scene, step: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Corners ``[total, 2]``, one for each sprite in the order of the groups.
-
-    The sprites keep `MIN_GAP` between them and stay inside while they drift by `step` a frame.
-    """
-    number = scene.total
-    low, high = corner_range((int(step[0]), int(step[1])))
+def _place(number: int, step: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Corners whose sprites keep `MIN_GAP` between them and stay inside for the whole drift."""
+    low, high = _corner_range(tuple(step))
     distance = SPRITE_SIDE + MIN_GAP
     while True:
         candidates = rng.integers(low, np.asarray(high) + 1, size=(_TRIES, 2))
@@ -204,7 +182,7 @@ def scatter(scene: Scene, step: NDArray[np.int64], rng: np.random.Generator) -> 
 
 
 @lru_cache(maxsize=64)
-def corner_range(step: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+def _corner_range(step: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """Lowest and highest corner of a sprite that drifts by `step` a frame."""
     drift = [part * (NUM_FRAMES - 1) for part in step]
     low = tuple(max(0, -part) for part in drift)
