@@ -17,7 +17,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel
 
-from tests.tiny_wan import TEXT_DIM, run_kwargs, tiny_tokenizer
+from tests.tiny_wan import TEXT_DIM, run_kwargs, tiny_text_encoder, tiny_tokenizer
 
 __all__ = ["TEXT_KEYS", "Variant", "run_kwargs", "tiny_cogvideox", "wide_kwargs"]
 
@@ -27,23 +27,6 @@ LATENT_CHANNELS = 4
 # As in the models of that name: position added to the tokens, rotary position, and rotary position
 # over patches of two latent frames.
 Variant = Literal["2b", "5b", "1.5"]
-
-
-def tiny_text_encoder(vocab_size: int, *, seed: int = 0) -> T5EncoderModel:
-    """A two-layer T5 encoder of width ``TEXT_DIM``."""
-    config = T5Config(
-        vocab_size=vocab_size,
-        d_model=TEXT_DIM,
-        d_kv=8,
-        d_ff=37,
-        num_layers=2,
-        num_heads=4,
-        feed_forward_proj="gated-gelu",
-        is_encoder_decoder=False,
-        use_cache=False,
-    )
-    torch.manual_seed(seed)
-    return T5EncoderModel(config).eval()
 
 
 def tiny_transformer(
@@ -109,7 +92,9 @@ def tiny_cogvideox(
     kind = CogVideoXDDIMScheduler if scheduler == "ddim" else CogVideoXDPMScheduler
     pipe = CogVideoXPipeline(
         tokenizer=tokenizer,
-        text_encoder=tiny_text_encoder(len(tokenizer), seed=seed),
+        text_encoder=tiny_text_encoder(
+            len(tokenizer), config=T5Config, encoder=T5EncoderModel, seed=seed
+        ),
         vae=tiny_autoencoder(seed=seed),
         transformer=tiny_transformer(variant, layers=layers, in_channels=in_channels, seed=seed),
         scheduler=kind(

@@ -16,7 +16,7 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
-from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 PROMPT = "a video of three cats playing on the grass"
 NEGATIVE_PROMPT = "worst quality, low resolution, blurry."
@@ -45,9 +45,15 @@ def tiny_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=vocabulary, extra_ids=0, additional_special_tokens=[])
 
 
-def tiny_text_encoder(vocab_size: int, *, seed: int = 0) -> UMT5EncoderModel:
-    """A two-layer UMT5 encoder of width ``TEXT_DIM``."""
-    config = UMT5Config(
+def tiny_text_encoder(
+    vocab_size: int,
+    *,
+    config: type[T5Config | UMT5Config] = UMT5Config,
+    encoder: type[T5EncoderModel | UMT5EncoderModel] = UMT5EncoderModel,
+    seed: int = 0,
+) -> T5EncoderModel | UMT5EncoderModel:
+    """A two-layer text encoder of width ``TEXT_DIM``."""
+    settings = config(
         vocab_size=vocab_size,
         d_model=TEXT_DIM,
         d_kv=8,
@@ -59,7 +65,7 @@ def tiny_text_encoder(vocab_size: int, *, seed: int = 0) -> UMT5EncoderModel:
         use_cache=False,
     )
     torch.manual_seed(seed)
-    return UMT5EncoderModel(config).eval()
+    return encoder(settings).eval()
 
 
 def tiny_transformer(

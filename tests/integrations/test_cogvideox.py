@@ -11,7 +11,8 @@ from numina.attend import conditional
 from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import UnsupportedModelError
 from numina.generation.run import PipelineRun, noise_levels
-from numina.integrations import Site, adapter_for, attached, noise_scale
+from numina.integrations import Site
+from tests.integrations.seam_runs import latents, processors, stock_attend, through_seam
 from tests.tiny_cogvideox import TEXT_KEYS, run_kwargs, tiny_cogvideox
 
 STEPS, LAYERS = 4, 3
@@ -27,26 +28,6 @@ def variant(request):
 @pytest.fixture
 def pipe(variant):
     return tiny_cogvideox(variant)
-
-
-def stock_attend(query, key, value, moment, stock):
-    return stock(query, key, value)
-
-
-def processors(pipe):
-    return {name: id(processor) for name, processor in pipe.transformer.attn_processors.items()}
-
-
-def latents(pipe, **changes):
-    return pipe(**run_kwargs(output_type="latent", **changes)).frames
-
-
-def through_seam(pipe, attends, watch=None, **changes):
-    transformer, scale = pipe.transformer, noise_scale(pipe.scheduler)
-    adapter = adapter_for(transformer)
-    with attached(transformer, attends, adapter, watch, noise_scale=scale) as clock:
-        frames = latents(pipe, **changes)
-    return frames, clock
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["separate", "fused"])

@@ -7,7 +7,8 @@ from diffusers.models.transformers import transformer_wan
 
 from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
 from numina.integrations import Site, adapter_for, attached
-from tests.tiny_wan import run_kwargs, tiny_wan
+from tests.integrations.seam_runs import latents, processors, stock_attend, through_seam
+from tests.tiny_wan import tiny_wan
 
 ALL_SITES = [Site(layer, kind) for layer in range(3) for kind in ("self", "cross")]
 
@@ -15,25 +16,6 @@ ALL_SITES = [Site(layer, kind) for layer in range(3) for kind in ("self", "cross
 @pytest.fixture
 def pipe() -> WanPipeline:
     return tiny_wan()
-
-
-def stock_attend(query, key, value, moment, stock):
-    return stock(query, key, value)
-
-
-def processors(pipe):
-    return {name: id(processor) for name, processor in pipe.transformer.attn_processors.items()}
-
-
-def latents(pipe, **changes):
-    return pipe(**run_kwargs(output_type="latent", **changes)).frames
-
-
-def through_seam(pipe, attends, watch=None, **changes):
-    transformer = pipe.transformer
-    with attached(transformer, attends, adapter_for(transformer), watch) as clock:
-        frames = latents(pipe, **changes)
-    return frames, clock
 
 
 def test_watching_every_layer_leaves_the_run_bit_identical(pipe):
