@@ -82,6 +82,8 @@ _PEAKS = (LaunchConfig(64, 0, 8, 1),)
 _FLOAT32 = (LaunchConfig(16, 32, 4, 2),)
 _FLOAT32_PRODUCT = (LaunchConfig(64, 32, 4, 2),)
 _FLOAT32_PROBS = (LaunchConfig(32, 0, 8, 1),)
+# Peaks of float32 spill a few registers with 32 rows where the head dimension is 96 or more.
+_FLOAT32_PEAKS = (LaunchConfig(16, 0, 8, 1),)
 
 _SHARED = {
     (Form.STREAM, 16, 128): _WIDE,
@@ -96,7 +98,8 @@ _SHARED = {
     (Form.PROBS, 16, 256): _PROBS,
     (Form.PROBS, 32, 128): _FLOAT32_PROBS,
     (Form.PEAKS, 16, 256): _PEAKS,
-    (Form.PEAKS, 32, 128): _FLOAT32_PROBS,
+    (Form.PEAKS, 32, 64): _FLOAT32_PROBS,
+    (Form.PEAKS, 32, 128): _FLOAT32_PEAKS,
 }
 # Half the queries on half the warps.
 _ONE_TILE_64 = (LaunchConfig(64, 128, 4, 1),)
@@ -117,8 +120,20 @@ _TABLE = {
     },
     90: _SHARED,
     # Tensor memory hands the scores of a tile to registers at once: with 128 queries and 64 keys
-    # on eight warps the one tile spills 50 registers, with 64 queries on four none.
-    100: _SHARED | {(Form.ONE_TILE, 16, 128): _ONE_TILE_64},
+    # on eight warps the one tile spills 50 registers, with 64 queries on four none. Up to a head
+    # dimension of 64 the compiler keeps eight warps to 128 registers, and what needs more spills
+    # up to 37; only the one tile is small enough there. Products of float32 spill 373 with 64 x 16.
+    100: _SHARED
+    | {
+        (Form.STREAM, 16, 64): (LaunchConfig(64, 64, 4, 3),),
+        (Form.ONE_TILE, 16, 64): (LaunchConfig(64, 128, 8, 1),),
+        (Form.ONE_TILE, 16, 128): _ONE_TILE_64,
+        (Form.ONE_TILE, 16, 256): (LaunchConfig(32, 128, 4, 1),),
+        (Form.PRODUCT, 16, 64): (LaunchConfig(128, 64, 4, 3),),
+        (Form.PRODUCT, 32, 64): _FLOAT32_PRODUCT,
+        (Form.PRODUCT, 32, 128): (LaunchConfig(32, 16, 4, 2),),
+        (Form.PEAKS, 16, 64): (LaunchConfig(64, 0, 4, 1),),
+    },
 }
 
 
