@@ -35,7 +35,7 @@ PROVIDERS = (
 def draw(columns: list[dict[str, Any]]) -> plt.Figure:
     """One panel for each dtype, one group of bars for each number of queries."""
     dtypes = list(dict.fromkeys(column["dtype"] for column in columns))
-    figure, panels = plt.subplots(1, len(dtypes), figsize=(10, 3.8), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(1, len(dtypes), figsize=(13, 4.2), sharey=True, squeeze=False)
     for panel, dtype in zip(panels[0], dtypes, strict=True):
         _bars(panel, [column for column in columns if column["dtype"] == dtype])
         panel.set_title(dtype, fontsize=10)
@@ -52,7 +52,7 @@ def _bars(panel: Axes, columns: list[dict[str, Any]]) -> None:
         ratios = [_median(column, name) / _median(column, BASE) for column in columns]
         centres = [group + (place + 0.5) * width - 0.4 for group in range(len(columns))]
         bars = panel.bar(centres, ratios, width * 0.92, label=label, color=colour)
-        panel.bar_label(bars, fmt="%.2f", fontsize=7, padding=1.5)
+        panel.bar_label(bars, fmt="%.2f", fontsize=6.5, padding=1.5)
     panel.axhline(1.0, color="#8a909c", linewidth=0.7, zorder=0)
     panel.set_xticks(range(len(columns)), [f"{c['queries']:,} queries" for c in columns])
     panel.spines[["top", "right"]].set_visible(False)
