@@ -108,13 +108,15 @@ _TABLE = {
     # beside them: 128 x 64 spills 14 registers, 128 x 32 none. Of 256, 64 queries spill hundreds
     # with any number of keys, 32 none. The one tile with 128 queries on eight warps spills 8 where
     # the head dimension is 64, with 64 on four none. Products of float32 spill 200 with 32 keys in
-    # any tile, with 16 none.
+    # any tile, with 16 none; those of 16 bits spill 2 on eight warps with Triton 3.6.
     80: _SHARED
     | {
         (Form.STREAM, 16, 64): _WIDE,
         (Form.STREAM, 16, 96): (LaunchConfig(128, 32, 8, 3),),
         (Form.STREAM, 16, 256): (LaunchConfig(32, 64, 8, 2), LaunchConfig(32, 32, 8, 2)),
         (Form.ONE_TILE, 16, 128): _ONE_TILE_64,
+        (Form.PRODUCT, 16, 64): _PRODUCT,
+        (Form.PRODUCT, 16, 128): (LaunchConfig(128, 64, 4, 3),),
         (Form.PRODUCT, 32, 64): _FLOAT32_PRODUCT,
         (Form.PRODUCT, 32, 128): (LaunchConfig(64, 16, 4, 2),),
     },

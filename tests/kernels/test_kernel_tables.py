@@ -71,11 +71,14 @@ def test_the_machine_code_table_tells_the_worst_configuration(root):
         code_row("c", arch="sm_80", plain_main_loop=None, main_loop=None),
     ]
     (root / MACHINE_CODE / "triton-3.7.1.json").write_text(json.dumps(rows))
+    older = json.dumps([code_row("a", triton="3.6.0")])
+    (root / MACHINE_CODE / "triton-3.6.0.json").write_text(older)
     lines = filled("<!-- table:kernels machine-code -->\n<!-- /table -->\n", root).splitlines()
     assert lines[3:5] == [
-        "| biased | sm_80 | 3.7.1 | 1 | 168 | 0 | 100 KiB |  |",
-        "| biased | sm_90 | 3.7.1 | 2 | 200 | 2 | 100 KiB | 1.040 |",
+        "| biased | sm_80 | 1 | 168 | 0 | 100 KiB |  |",
+        "| biased | sm_90 | 3 | 200 | 2 | 100 KiB | 1.040 |",
     ]
+    assert lines[-2].endswith(": Triton 3.6.0 and 3.7.1.</sub>")
 
 
 def test_the_plot_shows_medians_relative_to_torch_with_a_dense_bias():
