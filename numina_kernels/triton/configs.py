@@ -77,8 +77,10 @@ _PRODUCT_256 = (LaunchConfig(128, 64, 8, 2), LaunchConfig(64, 32, 4, 2))
 _PROBS = (LaunchConfig(128, 0, 8, 1),)
 # Every lane keeps its peaks beside: 128 rows spill 13 registers on sm_100, 64 spill none.
 _PEAKS = (LaunchConfig(64, 0, 8, 1),)
-# Operands of float32 are split in registers: attention with 64 x 32 spills on every architecture,
-# and without values also with 32 x 32. Products have few columns and one warp group.
+# Operands of float32 are split in registers: up to a head dimension of 64 there is room for
+# 32 x 64, above it attention with 64 x 32 spills on every architecture, and without values also
+# with 32 x 32. Products have few columns and one warp group.
+_FLOAT32_64 = (LaunchConfig(32, 64, 8, 2),)
 _FLOAT32 = (LaunchConfig(16, 32, 4, 2),)
 _FLOAT32_PRODUCT = (LaunchConfig(64, 32, 4, 2),)
 _FLOAT32_PROBS = (LaunchConfig(32, 0, 8, 1),)
@@ -88,6 +90,7 @@ _FLOAT32_PEAKS = (LaunchConfig(16, 0, 8, 1),)
 _SHARED = {
     (Form.STREAM, 16, 128): _WIDE,
     (Form.STREAM, 16, 256): _WIDE_256,
+    (Form.STREAM, 32, 64): _FLOAT32_64,
     (Form.STREAM, 32, 128): _FLOAT32,
     (Form.ONE_TILE, 16, 128): _ONE_TILE,
     (Form.ONE_TILE, 16, 256): _ONE_TILE_256,
@@ -108,7 +111,8 @@ _TABLE = {
     # beside them: 128 x 64 spills 14 registers, 128 x 32 none. Of 256, 64 queries spill hundreds
     # with any number of keys, 32 none. The one tile with 128 queries on eight warps spills 8 where
     # the head dimension is 64, with 64 on four none. Products of float32 spill 200 with 32 keys in
-    # any tile, with 16 none; those of 16 bits spill 2 on eight warps with Triton 3.6.
+    # any tile, with 16 none; those of 16 bits, and peaks of a head dimension of 256, spill a few on
+    # eight warps with Triton 3.6.
     80: _SHARED
     | {
         (Form.STREAM, 16, 64): _WIDE,
@@ -119,15 +123,19 @@ _TABLE = {
         (Form.PRODUCT, 16, 128): (LaunchConfig(128, 64, 4, 3),),
         (Form.PRODUCT, 32, 64): _FLOAT32_PRODUCT,
         (Form.PRODUCT, 32, 128): (LaunchConfig(64, 16, 4, 2),),
+        (Form.PEAKS, 16, 128): _PEAKS,
+        (Form.PEAKS, 16, 256): (LaunchConfig(64, 0, 4, 1),),
     },
     90: _SHARED,
     # Tensor memory hands the scores of a tile to registers at once: with 128 queries and 64 keys
     # on eight warps the one tile spills 50 registers, with 64 queries on four none. Up to a head
     # dimension of 64 the compiler keeps eight warps to 128 registers, and what needs more spills
-    # up to 37; only the one tile is small enough there. Products of float32 spill 373 with 64 x 16.
+    # up to 37; only the one tile is small enough there. Products of float32 spill 373 with 64 x 16,
+    # and streams of float32 a few with 32 x 64 and Triton 3.6.
     100: _SHARED
     | {
         (Form.STREAM, 16, 64): (LaunchConfig(64, 64, 4, 3),),
+        (Form.STREAM, 32, 64): _FLOAT32,
         (Form.ONE_TILE, 16, 64): (LaunchConfig(64, 128, 8, 1),),
         (Form.ONE_TILE, 16, 128): _ONE_TILE_64,
         (Form.ONE_TILE, 16, 256): (LaunchConfig(32, 128, 4, 1),),

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 SHARED = {"sm_80": 163 << 10, "sm_90": 227 << 10, "sm_100": 227 << 10}
 # Masked tile of 64 keys, bias, lift and offset included. Its growth is paid once a noun's tile.
 MOST_TAIL = 1250
+# Registers of 32 bits that the programs on a multiprocessor share.
+REGISTERS = 64 << 10
 PRODUCTS = ("attention_map_reapply", "attention_map_apply_transposed", "attention_map_apply")
 
 SETS = {
@@ -107,8 +109,9 @@ def test_products_leave_room_for_two_programs(rows):
     products = [row for row in rows if row["kernel"] in PRODUCTS and is_narrow(row)]
     assert products
     for row in products:
-        if "128x64" in row["config"]:
-            assert row["registers"] <= 128, where(row)
+        _, head_dim, tile, warps, _ = row["config"].split()
+        if tile == "128x64" and head_dim != "D256":
+            assert row["registers"] * 32 * int(warps[1:]) <= REGISTERS / 2, where(row)
 
 
 def test_multiplications_and_additions_are_fused(rows):
@@ -119,6 +122,8 @@ def test_multiplications_and_additions_are_fused(rows):
 
 def test_the_main_loop_loads_ahead(rows):
     looped = [row for row in rows if row["kernel"] in ("attention", *PRODUCTS)]
+    # The last resort of small cards keeps one tile in flight.
+    looped = [row for row in looped if not row["config"].endswith(" s1")]
     assert looped
     for row in looped:
         assert row["asynchronous_loads"] > 0, where(row)
