@@ -26,18 +26,6 @@ ERRORS = ("cpu biased", "sdpa dense bias")
 MACHINE_CODE = Path("benchmarks/results/machine-code")
 
 
-def kernels_table(root: Path, results: Path, kind: str) -> list[str]:
-    """The lines of a table and its source; `results` is relative to `root`.
-
-    Raises:
-        ValueError: If there is no such kind.
-        OSError: If there are no such files.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
-    return KINDS[kind](root, results)
-
-
 def cpu_table(root: Path, results: Path) -> list[str]:
     """Ratios of medians, one column for each number of queries and dtype."""
     paths = cpu_files(root, results)
@@ -133,7 +121,7 @@ def machine_code_table(root: Path, results: Path) -> list[str]:
     return [*lines, "", f"<sub>From {named}: Triton {told}.</sub>"]
 
 
-KINDS: dict[str, Callable[[Path, Path], list[str]]] = {
+TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "cpu": cpu_table,
     "machine-code": machine_code_table,
 }

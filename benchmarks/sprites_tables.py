@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,25 +109,10 @@ def _by_noun(row: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
     return zip(row["counts"], row["targets"], strict=True)
 
 
-KINDS: dict[str, Callable[[Results], list[str]]] = {
-    "methods": methods_table,
-    "counts": counts_table,
-    "removals": removals_table,
-    "videos": videos_table,
-}
-
-
-def sprites_table(root: Path, folder: Path, kind: str) -> list[str]:
-    """The lines of a table of a result folder, which is relative to `root`, and its source.
-
-    Raises:
-        ValueError: If there is no such kind.
-        OSError: If there is no such folder.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(KINDS)}")
+def _with_source(table: Callable[[Results], list[str]], root: Path, folder: Path) -> list[str]:
+    """A table of a result folder, which is relative to `root`, and where its figures are."""
     results = Results.read(root / folder)
-    return [*KINDS[kind](results), "", _source(folder / "summary.json", results.summary)]
+    return [*table(results), "", _source(folder / "summary.json", results.summary)]
 
 
 def _source(path: Path, summary: dict[str, Any]) -> str:
@@ -149,3 +135,11 @@ def _share(value: float | None, sign: str = "") -> str:
 
 def _interval(bounds: Sequence[float], sign: str = "") -> str:
     return f"{_share(bounds[0], sign)} to {_share(bounds[1], sign)}"
+
+
+TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
+    "methods": partial(_with_source, methods_table),
+    "counts": partial(_with_source, counts_table),
+    "removals": partial(_with_source, removals_table),
+    "videos": partial(_with_source, videos_table),
+}

@@ -13,8 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.kernel_tables import kernels_table
-from benchmarks.sprites_tables import sprites_table
+from benchmarks import kernel_tables, sprites_tables
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (Path("README.md"), Path("benchmarks/README.md"))
@@ -44,11 +43,15 @@ def _filled(match: re.Match[str], root: Path) -> str:
     if OPENED.search(match["body"]):
         raise ValueError(f"the table {name} has no <!-- /table -->")
     if name == "kernels":
-        lines = kernels_table(root, RESULTS, kind or "cpu")
+        tables, results = kernel_tables.TABLES, RESULTS
     elif name.startswith("sprites-"):
-        lines = sprites_table(root, RESULTS / name, kind or "methods")
+        tables, results = sprites_tables.TABLES, RESULTS / name
     else:
         raise ValueError(f"there is no table of {name!r}; use kernels or a folder sprites-*")
+    kind = kind or next(iter(tables))
+    if kind not in tables:
+        raise ValueError(f"there is no table {kind!r}; choose from {', '.join(tables)}")
+    lines = tables[kind](root, results)
     return match["head"] + "\n".join([*lines, ""]) + match["tail"]
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Clock, Site
+from numina.integrations.seam import Clock, Site, require_stock
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -78,14 +78,8 @@ class CogVideoXAdapter:
         return prompt
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
-        project = _PROJECTIONS.get(type(stock))
-        if project is None:
-            known = " or ".join(kind.__name__ for kind in _PROJECTIONS)
-            raise UnsupportedModelError(
-                f"layer {layer} attends through {type(stock).__name__}, which numina would "
-                f"silently replace; restore {known} on the transformer first"
-            )
-        return GuidedCogVideoXProcessor(project, attend, clock, layer)
+        require_stock(stock, _PROJECTIONS, layer)
+        return GuidedCogVideoXProcessor(_PROJECTIONS[type(stock)], attend, clock, layer)
 
 
 class GuidedCogVideoXProcessor(CogVideoXAttnProcessor2_0):

@@ -1,7 +1,7 @@
 """Attach attention functions to a diffusers transformer, and take them off again."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
@@ -212,6 +212,20 @@ def attached(
             undo.callback(cast(Any, module).set_processor, stock)
             cast(Any, module).set_processor(ours)
         yield clock
+
+
+def require_stock(processor: Any, known: Collection[type], layer: int) -> None:
+    """Refuse a processor that is not one of the model's own, for an adapter.
+
+    Raises:
+        UnsupportedModelError: If its type is not among the known.
+    """
+    if type(processor) not in known:
+        names = " or ".join(kind.__name__ for kind in known)
+        raise UnsupportedModelError(
+            f"layer {layer} attends through {type(processor).__name__}, which numina would "
+            f"silently replace; restore {names} on the transformer first"
+        )
 
 
 def _nested(outer: Attend, *inner: Attend) -> Attend:

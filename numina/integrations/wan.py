@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Clock, Site
+from numina.integrations.seam import Clock, Site, require_stock
 from numina.video import VideoGrid
 
 
@@ -44,11 +44,7 @@ class WanAdapter:
         return prompt_clean(prompt)
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
-        if type(stock) is not WanAttnProcessor:
-            raise UnsupportedModelError(
-                f"layer {layer} attends through {type(stock).__name__}, which numina would "
-                "silently replace; restore WanAttnProcessor on the transformer first"
-            )
+        require_stock(stock, (WanAttnProcessor,), layer)
         return GuidedWanProcessor(stock, attend, clock, layer)
 
 
