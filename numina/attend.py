@@ -35,6 +35,8 @@ class Moment:
         grid: Patches of the video that attends.
         joint: Where text and video stand in the one sequence of a joint attention; None where
             self- and cross-attention are layers of their own.
+        key_offset: The model's own mask as added to the scores of each key, ``[B, K]`` float32: 0
+            or -inf, or what the model adds. None where it masks nothing.
     """
 
     step: int
@@ -43,6 +45,7 @@ class Moment:
     layer: int
     grid: VideoGrid
     joint: JointSequence | None = None
+    key_offset: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ Watch = Callable[[Prediction], None]
 
 
 class Attention(Protocol):
-    """The attention that the model itself would have computed; ``[B, S, H, D]`` everywhere."""
+    """The attention that the model itself would have computed; ``[B, S, H, D]`` everywhere.
+
+    May be called on the first rows of the batch alone: those that are not guided.
+    """
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
 

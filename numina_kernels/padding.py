@@ -23,8 +23,8 @@ class FoldedKeys:
     Attributes:
         key: ``[B, K', H, D]``, a view of the key that was folded.
         value: ``[B, K', H, D]``, a view of the value that was folded.
-        key_offset: Added to the scaled scores, ``[1, K']`` float32, in nats: zero but for the
-            last key. None where there was nothing to fold.
+        key_offset: Added to the scaled scores, ``[B|1, K']`` float32, in nats: zero but for the
+            last key, or a mask. None where there was nothing to fold or to mask.
     """
 
     key: Tensor

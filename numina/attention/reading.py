@@ -66,6 +66,7 @@ class JointReading:
     """A joint attention: text and video are queries and keys of one sequence ``[B, S, H, D]``.
 
     Its block of video queries and text keys plays cross-attention (arXiv 2604.08546, section 4).
+    ``key_offset`` is the model's mask of all keys, ``[B, S]``; it masks no key of the video.
     """
 
     sequence: JointSequence
@@ -73,6 +74,7 @@ class JointReading:
     sequence_key: Tensor
     sequence_value: Tensor
     groups: KeyGroups
+    key_offset: Tensor | None = None
 
     @property
     def query(self) -> Tensor:
@@ -82,12 +84,15 @@ class JointReading:
     def text(self) -> FoldedKeys:
         # Padding is not folded: these tokens are queries too, and no two of them stay equal.
         rows = self.sequence.text_rows
-        return FoldedKeys(self.sequence_key[:, rows], self.sequence_value[:, rows], None)
+        offset = None if self.key_offset is None else self.key_offset[:, rows]
+        return FoldedKeys(self.sequence_key[:, rows], self.sequence_value[:, rows], offset)
 
     def probs(self) -> Tensor:
         # Among thousands of video keys a noun's share can lie below what half precision resolves.
         groups = self.sequence.groups(self.groups)
-        return token_probs(self.query, self.sequence_key, groups).float()
+        return token_probs(
+            self.query, self.sequence_key, groups, key_offset=self.key_offset
+        ).float()
 
     def attend(self, bias: LayoutBias) -> Tensor:
         return biased_attention(

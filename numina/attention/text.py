@@ -36,8 +36,14 @@ class Text:
             moment: Where the run stands, and how a joint sequence is laid out.
         """
         query, key, value = (conditional(moment.branch, x) for x in (query, key, value))
+        groups, mask = self.groups.to(key.device), moment.key_offset
+        if mask is not None:
+            mask = conditional(moment.branch, mask)
         if moment.joint is not None:
-            return JointReading(moment.joint, query, key, value, self.groups.to(key.device))
+            return JointReading(moment.joint, query, key, value, groups, mask)
+        if mask is not None:
+            # What a model masks itself is no padding that it attends to.
+            return CrossReading(query, FoldedKeys(key, value, mask), groups)
         return CrossReading(query, *self.fold(key, value))
 
     def fold(self, key: Tensor, value: Tensor) -> tuple[FoldedKeys, KeyGroups]:

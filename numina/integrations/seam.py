@@ -91,10 +91,12 @@ class Clock:
         self._grid: VideoGrid | None = None
         self.forwards = 0
 
-    def now(self, layer: int, joint: JointSequence | None = None) -> Moment:
+    def now(
+        self, layer: int, joint: JointSequence | None = None, key_offset: Tensor | None = None
+    ) -> Moment:
         """The moment at which ``layer`` attends."""
         assert self._grid is not None, "the forward pre-hook runs before any attention"
-        return Moment(self._step, self._noise, self._branch, layer, self._grid, joint)
+        return Moment(self._step, self._noise, self._branch, layer, self._grid, joint, key_offset)
 
     def announce(
         self, name: str, step_index: int | None = None, sigma: float | None = None

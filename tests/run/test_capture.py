@@ -1,5 +1,7 @@
 """Looking changes nothing and sees what the model attends to."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -69,6 +71,22 @@ def test_a_recorder_sees_the_mass_on_each_noun_and_passes_the_output_on(attentio
     expected = materialised(*attention[:2])
     for row, capture in enumerate(recorder.captures()):
         assert capture.probs.shape == (1, HEADS, 2, *GRID.shape)
+        seen = capture.probs[0].flatten(-3)
+        torch.testing.assert_close(seen, expected[row], atol=1e-3, rtol=1e-3)
+
+
+def test_keys_that_the_model_masks_get_nothing(attention):
+    """And a mask of its own keeps the padding from being folded."""
+    query, key, _ = attention
+    mask = torch.zeros(BATCH, KEYS)
+    mask[0, 2], mask[:, REAL:] = -torch.inf, -torch.inf
+    recorder = Recorder(text(), wanted={0})
+    recorder.cross(*attention, replace(moment(), key_offset=mask), sdpa)
+
+    scores = torch.einsum("bqhd,bkhd->bhqk", query, key) * DIM**-0.5
+    probs = (scores + mask[:, None, None]).softmax(-1)
+    expected = torch.stack([probs[..., [1, 2]].sum(-1), probs[..., 4]], 2)
+    for row, capture in enumerate(recorder.captures()):
         seen = capture.probs[0].flatten(-3)
         torch.testing.assert_close(seen, expected[row], atol=1e-3, rtol=1e-3)
 

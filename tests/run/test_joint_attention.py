@@ -1,6 +1,6 @@
 """Looking and guiding in a joint attention: the paper's decomposition, and nothing else touched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -105,9 +105,14 @@ class Suppression:
     def bias(self, query, text, groups, strength, moment):
         labels = torch.zeros(1, 2, query.shape[1], dtype=torch.int8)
         labels[:, 0, : self.patches] = 1
-        table = torch.tensor([0.0, self.score]).expand(1, 1, 2, 2).contiguous()
-        mode = torch.full((1, 2, 2), BiasMode.ADD, dtype=torch.int8)
-        return LayoutBias(labels=labels, groups=groups, table=table, mode=mode, strength=strength)
+        return LayoutBias(
+            labels=labels,
+            groups=groups,
+            table=torch.tensor([0.0, self.score]).expand(1, 1, 2, 2).contiguous(),
+            mode=torch.full((1, 2, 2), BiasMode.ADD, dtype=torch.int8),
+            strength=strength,
+            key_offset=text.key_offset,
+        )
 
 
 def guide(patches, strength=1.0):
@@ -135,6 +140,37 @@ def test_strong_suppression_removes_a_noun_in_its_region_and_nowhere_else(pipe):
     outside = torch.ones(len(plain[1]), dtype=torch.bool)
     outside[region] = False
     torch.testing.assert_close(seen[1][outside], plain[1][outside], atol=1e-6, rtol=1e-5)
+
+
+def test_masked_text_stays_masked_under_guidance(pipe):
+    layer = layer_of(pipe)
+    joint, length = layer.moment.joint, layer.key.shape[1]
+    mask = torch.zeros(2, length)
+    masked = slice(joint.text_rows.start + 10, joint.text_rows.stop)
+    mask[:, masked] = -torch.inf
+    # Values that tell masked keys from all others.
+    value = torch.zeros_like(layer.value)
+    value[:, masked] = 1.0
+
+    def stock_with_mask(query, key, value):
+        output = torch.nn.functional.scaled_dot_product_attention(
+            *(x.transpose(1, 2) for x in (query, key, value)), attn_mask=mask[:1, None, None]
+        )
+        return output.transpose(1, 2)
+
+    moment = replace(layer.moment, key_offset=mask)
+    guided = guide(20)(layer.query, layer.key, value, moment, stock_with_mask)
+    assert torch.equal(guided, torch.zeros_like(guided))
+
+    recorder = Recorder(text(), wanted={moment.step})
+    recorder.cross(layer.query, layer.key, value, moment, lambda *tokens: tokens[0])
+    scores = torch.einsum(
+        "qhd,khd->hqk", layer.query[1] * layer.query.shape[-1] ** -0.5, layer.key[1]
+    )
+    probs = (scores + mask[1]).softmax(-1)[:, layer.video]
+    expected = torch.stack([probs[..., list(noun)].sum(-1) for noun in NOUNS], dim=1)
+    seen = recorder.captures()[0].probs[0].flatten(-3)
+    torch.testing.assert_close(seen, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_text_queries_attend_as_before(pipe):
