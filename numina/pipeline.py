@@ -102,7 +102,7 @@ def generate(
     if on_oom not in ("raise", "unguided"):
         raise ValueError(f'on_oom must be "raise" or "unguided", got {on_oom!r}')
     adapter = adapter_for(denoisers(pipe)[0])
-    request = resolve_request(pipe, prompt, counts, policy, adapter.clean_prompt, call)
+    request = resolve_request(pipe, prompt, counts, policy, adapter, call)
     call = {"prompt": prompt if isinstance(prompt, str) else list(prompt), **call}
 
     looker = Looker(method, request)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from numina.attention.text import Text
 from numina.errors import PromptError
+from numina.integrations import Adapter
 from numina.prompt.counts import CountTarget, Policy, parse_counts, targets_from_counts
 from numina.prompt.tokens import key_groups, locate_tokens
 
@@ -63,7 +64,7 @@ def resolve_request(
     prompt: str | Sequence[str],
     counts: Counts,
     policy: Policy,
-    clean: Any,
+    adapter: Adapter,
     call: Mapping[str, Any],
 ) -> CountRequest:
     """Find out what to count, before any work is done.
@@ -74,12 +75,13 @@ def resolve_request(
         counts: ``"auto"`` reads the prompt; ``"required"`` too, and refuses a prompt without
             counts; a mapping (or one per prompt) says how many of which noun or phrase.
         policy: Which articles count as "one", see ``parse_counts``.
-        clean: How the pipeline cleans a prompt before it is tokenized.
+        adapter: Tells what the pipeline does to a prompt before it is tokenized.
         call: The other keyword arguments of the pipeline call.
 
     Raises:
         PromptError: Without a prompt, or without counts where they are required.
         TargetError: If a count cannot be meant, or its noun is not in the prompt.
+        UnsupportedModelError: If the tokens of the prompt cannot be found.
     """
     if prompt is None or "prompt_embeds" in call:
         raise PromptError(
@@ -97,11 +99,19 @@ def resolve_request(
     if len(wishes) != len(prompts):
         raise PromptError(f"{len(prompts)} prompts, but counts for {len(wishes)}")
 
-    max_length = call.get("max_sequence_length", _default(pipe, "max_sequence_length", 512))
+    max_length = call.get("max_sequence_length", default_of(pipe, "max_sequence_length", 512))
+    frame = adapter.prompt_frame(call)
     rows = []
     for text, wish in zip(prompts, wishes, strict=True):
         targets = _targets(text, wish, policy)
-        positions = locate_tokens(text, targets, pipe.tokenizer, max_length=max_length, clean=clean)
+        positions = locate_tokens(
+            text,
+            targets,
+            pipe.tokenizer,
+            max_length=max_length,
+            clean=adapter.clean_prompt,
+            frame=frame,
+        )
         rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)
     changing = call.get("callback_on_step_end_tensor_inputs") or ()
     return CountRequest(tuple(rows), max_length, may_fold="prompt_embeds" not in changing)
@@ -122,6 +132,7 @@ def _targets(prompt: str, wish: Any, policy: Policy) -> tuple[CountTarget, ...]:
     return targets
 
 
-def _default(pipe: Any, name: str, otherwise: int) -> int:
+def default_of(pipe: Any, name: str, otherwise: int) -> int:
+    """What a pipeline takes for an argument that its call leaves out."""
     parameter = inspect.signature(type(pipe).__call__).parameters.get(name)
     return otherwise if parameter is None else parameter.default

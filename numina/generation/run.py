@@ -1,6 +1,7 @@
 """Call the user's pipeline, once or again from the same noise, and leave no trace on it."""
 
 import copy
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Moment, Watch, num_branches
 from numina.errors import ScheduleError
+from numina.generation.request import default_of
 from numina.integrations import Site, adapter_for, attached, noise_scale
 from numina.methods.method import Method
 from numina.record import Cost
@@ -31,14 +33,14 @@ def noise_levels(pipe: Any, call: Mapping[str, Any]) -> tuple[float, ...]:
     """Noise level of every step the pipeline is going to take, without touching its scheduler.
 
     Raises:
-        ScheduleError: If ``num_inference_steps`` is no positive integer.
+        ScheduleError: If ``num_inference_steps`` is no number of steps for the pipeline.
         UnsupportedModelError: If the scheduler is none whose noise levels can be read.
     """
-    steps = call.get("num_inference_steps", 50)
+    steps = call.get("num_inference_steps", default_of(pipe, "num_inference_steps", 50))
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ScheduleError(f"num_inference_steps must be a positive integer, got {steps!r}")
     scheduler = copy.deepcopy(pipe.scheduler)
-    scheduler.set_timesteps(steps)
+    adapter_for(denoisers(pipe)[0]).set_timesteps(scheduler, steps, call)
     return noise_scale(scheduler).levels(scheduler)
 
 
@@ -102,7 +104,7 @@ class PipelineRun:
         self._pipe = pipe
         self._call = dict(call)
         self._on_encoded = on_encoded
-        self._encoded: Any = None
+        self._encoded: list[Any] = []
         self._random = _RandomState(self._call.get("generator"))
         self._videos = videos
         self._models = denoisers(pipe)
@@ -110,13 +112,12 @@ class PipelineRun:
             adapter_for(model).check(model, call)
         self._scale = noise_scale(pipe.scheduler)
         self.noises = noise_levels(pipe, call)
-        self.num_layers = adapter_for(self._models[0]).num_layers(self._models[0])
+        self._adapter = adapter_for(self._models[0])
+        self.num_layers = self._adapter.num_layers(self._models[0])
 
     def guidance_scale(self) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
-        scale = float(getattr(self._pipe, "guidance_scale", 1.0))
-        # CogVideoX pipelines do not say whether they guide; they do with a scale above 1.
-        return scale if getattr(self._pipe, "do_classifier_free_guidance", scale > 1) else 1.0
+        return self._adapter.guidance_scale(self._pipe, self._call)
 
     def attempt(
         self,
@@ -164,16 +165,20 @@ class PipelineRun:
 
     @contextmanager
     def _encoding_once(self) -> Iterator[None]:
-        """Hide ``pipe.encode_prompt`` behind its first result."""
-        stock = self._pipe.encode_prompt
+        """Hide ``pipe.encode_prompt`` behind what it returned to the first attempt, call by call.
+
+        Most pipelines call it once. HunyuanVideo calls it again for the negative prompt.
+        """
+        stock, calls = self._pipe.encode_prompt, itertools.count()
 
         def encode_prompt(*args: Any, **kwargs: Any) -> Any:
-            if self._encoded is None:
+            at = next(calls)
+            if at == len(self._encoded):
                 with torch.no_grad():
-                    self._encoded = stock(*args, **kwargs)
-                if self._on_encoded is not None:
-                    self._on_encoded(self._encoded[0])
-            return self._encoded
+                    self._encoded.append(stock(*args, **kwargs))
+                if at == 0 and self._on_encoded is not None:
+                    self._on_encoded(self._encoded[0][0])
+            return self._encoded[at]
 
         self._pipe.__dict__["encode_prompt"] = encode_prompt
         try:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Clock, Site, require_stock
+from numina.integrations.seam import Adapter, Clock, Site, require_stock
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -34,7 +34,7 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
 )
 
 
-class CogVideoXAdapter:
+class CogVideoXAdapter(Adapter):
     """Text-to-video transformers of CogVideoX 2B, 5B and 1.5: joint attention, text first."""
 
     def num_layers(self, transformer: nn.Module) -> int:
@@ -73,9 +73,6 @@ class CogVideoXAdapter:
                 f"num_videos_per_prompt={videos!r} is ignored by CogVideoX pipelines, which make "
                 "one video for each prompt; repeat the prompt in a list instead"
             )
-
-    def clean_prompt(self, prompt: str) -> str:
-        return prompt
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, _PROJECTIONS, layer)

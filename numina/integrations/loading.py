@@ -10,7 +10,7 @@ from numina.errors import FormatError, UnsupportedModelError
 
 _INDEX = "model_index.json"
 # Pipelines that hand latents to the autoencoder in the transformer's dtype, which it must share.
-_DECODES_AS_DENOISED = "CogVideoX"
+_DECODES_AS_DENOISED = ("CogVideoX", "Mochi")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 

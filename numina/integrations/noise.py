@@ -9,7 +9,8 @@ A flow-matching model is given ``z = (1 - s) x0 + s e`` of a clean latent ``x0``
 
 and ``z - s u = a x - b v`` is the clean latent of both. So looks, verdicts and schedules, which are
 noise levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
-``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``.
+``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``. Mochi counts
+the other way, from noise to clean: it is told ``1 - s`` and predicts ``-u``.
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,20 @@ class FlowNoise:
 
 
 @dataclass(frozen=True)
+class InvertedFlowNoise:
+    """Flow matching from noise to clean: ``1 - s`` in place of ``s``, ``-u`` of ``u``."""
+
+    def level(self, timestep: float) -> float:
+        return 1 - timestep / _TIMESTEPS
+
+    def levels(self, scheduler: Any) -> tuple[float, ...]:
+        return tuple(1 - float(sigma) for sigma in scheduler.sigmas[: len(scheduler.timesteps)])
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        return latents, -output
+
+
+@dataclass(frozen=True)
 class AlphaBarNoise:
     """A variance-preserving schedule with v-prediction.
 
@@ -90,7 +105,8 @@ def noise_scale(scheduler: Any) -> NoiseScale:
     if prediction == "v_prediction" and hasattr(scheduler, "alphas_cumprod"):
         return AlphaBarNoise(tuple(scheduler.alphas_cumprod.tolist()))
     if prediction == "flow_prediction" and hasattr(scheduler, "sigmas"):
-        return FlowNoise()
+        inverted = getattr(scheduler.config, "invert_sigmas", False)
+        return InvertedFlowNoise() if inverted else FlowNoise()
     raise UnsupportedModelError(
         f"{type(scheduler).__name__} with prediction_type {prediction!r} has no noise levels that "
         "numina can read; use a flow-matching scheduler, or v_prediction as CogVideoX has it"

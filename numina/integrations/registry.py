@@ -6,6 +6,8 @@ from torch import nn
 
 from numina.errors import UnsupportedModelError
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
+from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
+from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
 from numina.integrations.seam import Adapter
 from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 
@@ -13,7 +15,12 @@ from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 # name, the adapter's as "package.module:Class" the value.
 ENTRY_POINTS = "numina.adapters"
 
-_ADAPTERS: dict[type[nn.Module], type[Adapter]] = {**_WAN_ADAPTERS, **_COGVIDEOX_ADAPTERS}
+_ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
+    **_WAN_ADAPTERS,
+    **_COGVIDEOX_ADAPTERS,
+    **_HUNYUAN_VIDEO_ADAPTERS,
+    **_MOCHI_ADAPTERS,
+}
 _METHODS = tuple(name for name in vars(Adapter) if not name.startswith("_"))
 
 
@@ -53,10 +60,13 @@ def _brought(family: str) -> type[Adapter] | None:
             f"{told}, declared as the adapter of {family}, cannot be imported ({error}); "
             "reinstall the package that brought it"
         ) from error
-    missing = [name for name in _METHODS if not callable(getattr(adapter, name, None))]
+    left_out = getattr(adapter, "__abstractmethods__", ())
+    missing = [
+        name for name in _METHODS if name in left_out or not callable(getattr(adapter, name, None))
+    ]
     if missing:
         raise UnsupportedModelError(
             f"{told}, declared as the adapter of {family}, lacks {', '.join(missing)}; it needs "
-            "every method of numina.integrations.Adapter"
+            "every method of numina.integrations.Adapter, and has most by subclassing it"
         )
     return adapter

@@ -1,6 +1,7 @@
 """Attach attention functions to a diffusers transformer, and take them off again."""
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
 from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
 from numina.integrations.noise import FlowNoise, NoiseScale
+from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -27,14 +29,20 @@ class Site:
 
 
 class Adapter(Protocol):
-    """What numina must know about a family of transformers."""
+    """What numina must know about a family of transformers and the pipelines that run it.
 
+    The methods with a body say what most pipelines do; subclass it to have them.
+    """
+
+    @abstractmethod
     def num_layers(self, transformer: nn.Module) -> int: ...
 
+    @abstractmethod
     def module(self, transformer: nn.Module, site: Site) -> nn.Module:
-        """The attention module of a site; it has ``processor`` and ``set_processor``."""
+        """The attention module of a site, which holds its ``processor``."""
         ...
 
+    @abstractmethod
     def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid: ...
 
     def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
@@ -42,7 +50,7 @@ class Adapter(Protocol):
 
         ``F`` is that of the grid: frames that share a patch lie side by side as channels.
         """
-        ...
+        return latents
 
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
         """Refuse a pipeline call, by its keyword arguments, that guidance could not follow.
@@ -50,12 +58,35 @@ class Adapter(Protocol):
         Raises:
             UnsupportedModelError: Naming what cannot be followed, and what to do.
         """
-        ...
+        return None
 
     def clean_prompt(self, prompt: str) -> str:
-        """The prompt as the pipeline hands it to its tokenizer."""
-        ...
+        """The prompt as the pipeline cleans it before anything is written around it."""
+        return prompt
 
+    def prompt_frame(self, call: Mapping[str, Any]) -> PromptFrame:
+        """What a pipeline call writes around a cleaned prompt, and how many tokens it crops.
+
+        Raises:
+            UnsupportedModelError: If the tokens of the prompt could not be found.
+        """
+        return PromptFrame()
+
+    def set_timesteps(self, scheduler: Any, steps: int, call: Mapping[str, Any]) -> None:
+        """Set a scheduler to the steps of a pipeline call, as the pipeline does.
+
+        Raises:
+            ScheduleError: If the pipeline has no schedule of so many steps.
+        """
+        scheduler.set_timesteps(steps)
+
+    def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
+        """Scale of classifier-free guidance of the run at hand; 1 without unconditional pass."""
+        scale = float(getattr(pipe, "guidance_scale", 1.0))
+        # CogVideoX pipelines do not say whether they guide; they do with a scale above 1.
+        return scale if getattr(pipe, "do_classifier_free_guidance", scale > 1) else 1.0
+
+    @abstractmethod
     def processor(self, stock: Any, attend: Attend, clock: "Clock", layer: int) -> Any:
         """The model's processor around an attention function of ours."""
         ...
@@ -211,8 +242,8 @@ def attached(
         after = transformer.register_forward_hook(clock.after_forward, with_kwargs=True)
         undo.callback(after.remove)
         for module, stock, ours in installed:
-            undo.callback(cast(Any, module).set_processor, stock)
-            cast(Any, module).set_processor(ours)
+            undo.callback(_set_processor, module, stock)
+            _set_processor(module, ours)
         yield clock
 
 
@@ -228,6 +259,14 @@ def require_stock(processor: Any, known: Collection[type], layer: int) -> None:
             f"layer {layer} attends through {type(processor).__name__}, which numina would "
             f"silently replace; restore {names} on the transformer first"
         )
+
+
+def _set_processor(module: nn.Module, processor: Any) -> None:
+    # The attention of Mochi has no such method; what it adds is for processors with weights.
+    if hasattr(module, "set_processor"):
+        cast(Any, module).set_processor(processor)
+    else:
+        cast(Any, module).processor = processor
 
 
 def _nested(outer: Attend, *inner: Attend) -> Attend:

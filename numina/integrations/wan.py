@@ -1,6 +1,5 @@
 """Wan: where its attention happens."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,11 +14,11 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Clock, Site, require_stock
+from numina.integrations.seam import Adapter, Clock, Site, require_stock
 from numina.video import VideoGrid
 
 
-class WanAdapter:
+class WanAdapter(Adapter):
     """Text-to-video transformers of Wan 2.1 and 2.2: separate self- and cross-attention."""
 
     def num_layers(self, transformer: nn.Module) -> int:
@@ -33,12 +32,6 @@ class WanAdapter:
         config: Any = transformer.config
         sizes = zip(latents.shape[2:], config.patch_size, strict=True)
         return VideoGrid(*(size // step for size, step in sizes))
-
-    def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
-        return latents
-
-    def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
-        return None
 
     def clean_prompt(self, prompt: str) -> str:
         return prompt_clean(prompt)

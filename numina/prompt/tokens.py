@@ -8,13 +8,35 @@ from typing import Any
 
 import torch
 
-from numina.errors import TargetError
+from numina.errors import PromptError, TargetError, UnsupportedModelError
 from numina.prompt.counts import CountTarget
 from numina_kernels import KeyGroups
 
 Span = tuple[int, int]
 
 _MISSING_TEXT = "\ufffd"
+
+
+@dataclass(frozen=True)
+class PromptFrame:
+    """What a pipeline writes around a prompt, and what it keeps from the model of the result.
+
+    Attributes:
+        before: Text before the prompt.
+        after: Text behind it.
+        cropped: How many of the first tokens, special ones included, do not become keys.
+
+    Raises:
+        PromptError: If ``cropped`` is negative.
+    """
+
+    before: str = ""
+    after: str = ""
+    cropped: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cropped < 0:
+            raise PromptError(f"cropped must not be negative, got {self.cropped}")
 
 
 @dataclass(frozen=True)
@@ -33,14 +55,15 @@ def locate_tokens(
     *,
     max_length: int = 512,
     clean: Callable[[str], str] | None = None,
+    frame: PromptFrame = PromptFrame(),
 ) -> tuple[tuple[int, ...], ...]:
     """Find the token positions of every mention of every target, by character offsets.
 
     A position indexes the sequence as the pipeline makes it: truncated and padded to
-    ``max_length``, special tokens included. All pieces of a noun belong to it, and so does a
-    piece that only marks the word's beginning. Mentions that truncation cuts off are left out.
-    The attributes of a noun come along where the model sees them and no other noun has them:
-    "blue" of "three blue balls" asks for balls as loudly as the noun does.
+    ``max_length``, special tokens included, cropped ones not. All pieces of a noun belong to it,
+    and so does a piece that only marks the word's beginning. Mentions that truncation cuts off are
+    left out. The attributes of a noun come along where the model sees them and no other noun has
+    them: "blue" of "three blue balls" asks for balls as loudly as the noun does.
 
     A tokenizer that reports offsets is taken at its word. For one that does not, every piece is
     decoded and looked up in the text from left to right, letter case aside; where that fails, an
@@ -50,9 +73,10 @@ def locate_tokens(
         prompt: The prompt that the targets were read from.
         targets: Nouns with their character spans in ``prompt``.
         tokenizer: A tokenizer of transformers.
-        max_length: Length of the token sequence, padding included.
+        max_length: Length of the token sequence, padding included and cropped tokens not.
         clean: What the pipeline does to the prompt before it is tokenized, if anything. It may
             replace, drop or collapse characters, but keeps the words in order.
+        frame: What the pipeline writes around the cleaned prompt, and how much it crops.
 
     Returns:
         For each target its positions, ascending.
@@ -60,14 +84,16 @@ def locate_tokens(
     Raises:
         TargetError: If a target lies outside the prompt, is changed by ``clean`` or unknown to the
             tokenizer, has no mention within ``max_length``, or shares a token with another.
+        PromptError: If the crop reaches into the prompt.
+        UnsupportedModelError: If the crop would take padding in place of the frame.
     """
     if max_length < 1:
         raise TargetError(f"max_length must be at least 1, got {max_length}")
     if not targets:
         return ()
     text = prompt if clean is None else clean(prompt)
-    seen = _pieces(tokenizer, text, max_length)
-    complete = _pieces(tokenizer, text, None)
+    seen = _framed_pieces(tokenizer, text, frame, max_length)
+    complete = _framed_pieces(tokenizer, text, frame, None)
     owners: dict[int, str] = {}
     located = []
     for target in targets:
@@ -162,6 +188,37 @@ def _is_known(tokenizer: Any, pieces: Sequence[_Piece]) -> bool:
         piece.token != unknown and name.strip("▁Ġ ")
         for piece, name in zip(pieces, names, strict=True)
     )
+
+
+def _framed_pieces(
+    tokenizer: Any, text: str, frame: PromptFrame, max_length: int | None
+) -> list[_Piece]:
+    """The pieces of the prompt itself, by its own characters and by the keys that they become."""
+    if frame.cropped and getattr(tokenizer, "padding_side", "right") != "right":
+        raise UnsupportedModelError(
+            f"the pipeline crops the first {frame.cropped} tokens, but its tokenizer pads on the "
+            f"{tokenizer.padding_side}, so that padding would be cropped in place of the prompt "
+            'template; set pipe.tokenizer.padding_side = "right"'
+        )
+    length = None if max_length is None else max_length + frame.cropped
+    start, end = len(frame.before), len(frame.before) + len(text)
+    framed = [
+        _Piece(
+            piece.position - frame.cropped,
+            piece.token,
+            (piece.span[0] - start, piece.span[1] - start),
+        )
+        for piece in _pieces(tokenizer, frame.before + text + frame.after, length)
+        if piece.span[0] < end and start < piece.span[1]
+    ]
+    # A piece of spaces alone may reach from the frame into the prompt.
+    cut = [piece for piece in framed if piece.position < 0 and piece.span[0] < piece.span[1]]
+    if cut:
+        raise PromptError(
+            f"the pipeline crops the first {frame.cropped} tokens, but the prompt begins at token "
+            f"{cut[0].position + frame.cropped}; pass a prompt_template with that crop_start"
+        )
+    return framed
 
 
 def _pieces(tokenizer: Any, text: str, max_length: int | None) -> list[_Piece]:

@@ -13,6 +13,8 @@ from numina.integrations.loading import load_pipeline
 from numina.pipeline import generate
 from tests.pipeline.given import Given
 from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
+from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_mochi import tiny_mochi
 
 
 @pytest.fixture
@@ -127,13 +129,24 @@ def test_a_real_folder_is_loaded_in_the_precision_asked_for(tmp_path, tiny_wan, 
     assert not [each for each in recwarn if "dtype" in str(each.message)]
 
 
-def test_a_cogvideox_folder_is_loaded_in_one_dtype_and_guided(tmp_path):
-    """Its pipeline hands the autoencoder latents of the transformer's dtype."""
-    tiny_cogvideox().save_pretrained(tmp_path)
+@pytest.mark.parametrize(
+    ("build", "decodes_in"),
+    [
+        # Some pipelines hand the autoencoder latents of the transformer's dtype.
+        (tiny_cogvideox, torch.bfloat16),
+        (tiny_mochi, torch.bfloat16),
+        (tiny_hunyuan_video, torch.float32),
+    ],
+    ids=["cogvideox", "mochi", "hunyuan-video"],
+)
+def test_a_folder_of_every_family_is_loaded_as_it_decodes_and_guided(tmp_path, build, decodes_in):
+    build().save_pretrained(tmp_path)
     pipe = load_pipeline(str(tmp_path), device="cpu", dtype="bfloat16").pipe
-    assert pipe.vae.dtype == pipe.transformer.dtype == torch.bfloat16
+    assert pipe.transformer.dtype == torch.bfloat16
+    assert pipe.vae.dtype == decodes_in
     call = wide_kwargs(output_type="pt")
     prompt = call.pop("prompt")
-    video = generate(pipe, prompt, counts={"cats": 3}, preset=Given(found=(2,)), **call)
+    method = Given(found=(2,), looks=(0.98,))
+    video = generate(pipe, prompt, counts={"cats": 3}, preset=method, **call)
     assert video.report.decision == "guided"
     assert video.frames.isfinite().all()

@@ -1,11 +1,12 @@
 """Runs of a tiny pipeline, alone and through the seam."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from numina.attend import Attend, Watch
+from numina.attend import Attend, Attention, Moment, Watch
 from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
 from tests.tiny_wan import run_kwargs
 
@@ -17,7 +18,8 @@ def stock_attend(query, key, value, moment, stock):
 
 def processors(pipe: Any) -> dict[str, int]:
     """Which object attends where."""
-    return {name: id(processor) for name, processor in pipe.transformer.attn_processors.items()}
+    modules = pipe.transformer.named_modules()
+    return {name: id(module.processor) for name, module in modules if hasattr(module, "processor")}
 
 
 def latents(pipe: Any, **changes: Any) -> Tensor:
@@ -35,3 +37,30 @@ def through_seam(
     with attached(transformer, attends, adapter, watch, noise_scale=scale) as clock:
         frames = latents(pipe, **changes)
     return frames, clock
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one layer attended to, ``[B, S, H, D]``, when, and how the model would have."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    moment: Moment
+    stock: Attention
+
+    @property
+    def tokens(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.query, self.key, self.value
+
+
+def seen_in(pipe: Any, layers: Iterable[int], **changes: Any) -> tuple[list[Seen], Clock]:
+    """What the cross-attention of some layers sees in a short run, and the clock it ran by."""
+    seen: list[Seen] = []
+
+    def record(query, key, value, moment, stock):
+        seen.append(Seen(query.clone(), key.clone(), value.clone(), moment, stock))
+        return stock(query, key, value)
+
+    _, clock = through_seam(pipe, {Site(layer, "cross"): record for layer in layers}, **changes)
+    return seen, clock

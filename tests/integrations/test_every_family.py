@@ -1,40 +1,26 @@
 """What holds at the seam to every family of models: exact while watched, gone when left."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
-from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
+from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
-from numina.integrations import Site, adapter_for, attached
-from tests.integrations.seam_runs import latents, processors, stock_attend, through_seam
-from tests.tiny_cogvideox import tiny_cogvideox
-from tests.tiny_wan import tiny_wan
+from numina.generation.run import PipelineRun, noise_levels
+from numina.integrations import Site, adapter_for, attached, noise_scale
+from tests.families import FAMILIES, LAYERS, STEPS, Family
+from tests.integrations.seam_runs import (
+    latents,
+    processors,
+    seen_in,
+    stock_attend,
+    through_seam,
+)
+from tests.tiny_wan import run_kwargs
 
-LAYERS = 3
 ALL_SITES = [Site(layer, kind) for layer in range(LAYERS) for kind in ("self", "cross")]
-
-
-@dataclass(frozen=True)
-class Family:
-    """How to build a tiny pipeline of `LAYERS` blocks, and what attends in it."""
-
-    build: Callable[[], Any]
-    processor: type
-
-
-FAMILIES = {
-    "wan": Family(tiny_wan, WanAttnProcessor),
-    **{
-        f"cogvideox-{variant}": Family(partial(tiny_cogvideox, variant), CogVideoXAttnProcessor2_0)
-        for variant in ("2b", "5b", "1.5")
-    },
-}
 
 
 @pytest.fixture(params=FAMILIES)
@@ -47,10 +33,18 @@ def pipe(family) -> Any:
     return family.build()
 
 
-@pytest.mark.parametrize("fused", [False, True], ids=["separate", "fused"])
-def test_watching_every_layer_leaves_the_run_bit_identical(pipe, fused):
-    if fused:
-        pipe.transformer.fuse_qkv_projections()
+def test_watching_every_layer_leaves_the_run_bit_identical(pipe):
+    watch_every_layer(pipe)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].fuses])
+def test_watching_fused_projections_leaves_the_run_bit_identical(name):
+    pipe = FAMILIES[name].build()
+    pipe.transformer.fuse_qkv_projections()
+    watch_every_layer(pipe)
+
+
+def watch_every_layer(pipe):
     before, plain = processors(pipe), latents(pipe)
     watched, _ = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
     assert torch.equal(watched, plain)
@@ -107,9 +101,49 @@ def test_a_layer_that_is_not_there_is_refused_before_anything_is_touched(pipe):
 def test_a_foreign_processor_is_refused_by_name(pipe, family):
     foreign = type("Foreign", (family.processor,), {})()
     module = adapter_for(pipe.transformer).module(pipe.transformer, Site(1, "cross"))
-    module.set_processor(foreign)
+    module.processor = foreign
     with pytest.raises(
         UnsupportedModelError,
         match=f"layer 1 attends through Foreign.*restore {family.processor.__name__}",
     ):
         through_seam(pipe, {Site(1, "cross"): stock_attend})
+
+
+def test_noise_levels_are_known_before_the_run(pipe):
+    seen, _ = seen_in(pipe, [0], guidance_scale=1.0)
+    levels = noise_levels(pipe, {"num_inference_steps": STEPS})
+    assert [each.moment.noise for each in seen] == pytest.approx(levels, abs=1e-6)
+    assert levels[0] == pytest.approx(1.0, abs=1e-3)
+    assert all(later < sooner for sooner, later in pairwise(levels))
+
+
+def test_a_call_without_steps_has_the_pipelines_own_number(pipe):
+    call = run_kwargs(output_type="latent", guidance_scale=1.0)
+    del call["num_inference_steps"]
+    levels = noise_levels(pipe, call)
+    pipe(**call)
+    assert levels == noise_scale(pipe.scheduler).levels(pipe.scheduler)
+
+
+@pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].flow])
+def test_the_clean_latent_is_where_the_scheduler_would_go(name, guidance_scale, monkeypatch):
+    """A scheduler of flows that goes straight to its last noise level finds the clean latent."""
+    pipe = FAMILIES[name].build()
+    theirs, ours = [], []
+    step = pipe.scheduler.step
+
+    def spy(output, timestep, sample, **kwargs):
+        sigmas, at = pipe.scheduler.sigmas, len(theirs)
+        theirs.append(sample + (sigmas[-1] - sigmas[at]) * output)
+        return step(output, timestep, sample, **kwargs)
+
+    run = PipelineRun(pipe, run_kwargs(output_type="latent", guidance_scale=guidance_scale))
+    monkeypatch.setattr(pipe.scheduler, "step", spy)
+    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean))
+    frames = run.attempt({}, "", watch).output.frames
+
+    assert len(ours) == len(theirs) == STEPS
+    for mine, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours[-1], frames, atol=1e-5, rtol=1e-5)

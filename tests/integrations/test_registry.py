@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from numina.errors import UnsupportedModelError
-from numina.integrations import adapter_for, registry
+from numina.integrations import Adapter, adapter_for, registry
 from numina.integrations.wan import WanAdapter
 from tests.tiny_wan import tiny_transformer
 
@@ -21,6 +21,13 @@ class ForeignAdapter(WanAdapter):
 
 class HalfAnAdapter:
     """Can tell how many layers there are, and no more."""
+
+    def num_layers(self, transformer: nn.Module) -> int:
+        return 0
+
+
+class Unfinished(Adapter):
+    """Subclasses the protocol for what most pipelines do, and leaves out what they cannot know."""
 
     def num_layers(self, transformer: nn.Module) -> int:
         return 0
@@ -58,9 +65,10 @@ def test_our_own_adapters_come_first(declare):
         (["nowhere:Adapter"], "nowhere:Adapter, .*cannot be imported .*No module named 'nowhere'"),
         ([f"{__name__}:Absent"], ":Absent, .*cannot be imported .*no attribute 'Absent'"),
         ([f"{__name__}:HalfAnAdapter"], "HalfAnAdapter, .* lacks module, grid, .*processor;"),
+        ([f"{__name__}:Unfinished"], "Unfinished, .* lacks module, grid, processor;"),
         (["a:A", "b:B"], "a:A and b:B are both declared"),
     ],
-    ids=["none", "no module", "no class", "half", "two"],
+    ids=["none", "no module", "no class", "half", "unfinished", "two"],
 )
 def test_what_cannot_be_used_is_refused_by_name(declare, values, message):
     declare(*((FAMILY, value) for value in values))

@@ -15,9 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from transformers import ByT5Tokenizer, T5Tokenizer
 
-from numina.errors import LayoutError, TargetError
+from numina.errors import LayoutError, PromptError, TargetError, UnsupportedModelError
 from numina.prompt.counts import CountTarget, parse_counts, targets_from_counts
-from numina.prompt.tokens import key_groups, locate_tokens
+from numina.prompt.tokens import PromptFrame, key_groups, locate_tokens
 from numina_kernels import KeyGroups
 
 WHOLE_WORDS = "a video of three two cats dogs birds balls red blue and on the grass".split()
@@ -247,6 +247,47 @@ def test_key_groups_refuse_what_does_not_fit():
         key_groups([((4,),)], 4, 1)
     with pytest.raises(LayoutError, match="belongs to"):
         key_groups([((1,), (1,))], 4, 2)
+
+
+FRAME = PromptFrame("a video of two dogs and cats, ", " on the grass.", cropped=5)
+
+
+@pytest.mark.parametrize("tokenizer", [FAST, SLOW], ids=["offsets", "decoded"])
+def test_in_a_frame_only_the_prompts_own_words_are_found(tokenizer):
+    prompt = "three cats and  two dogs"
+    text = FRAME.before + "three cats and two dogs" + FRAME.after
+    targets = parse_counts(prompt)
+    options = {"max_length": 20, "frame": FRAME, "clean": lambda text: " ".join(text.split())}
+    located = locate_tokens(prompt, targets, tokenizer, **options)
+    names = FAST.convert_ids_to_tokens(FAST(text).input_ids)[FRAME.cropped :]
+    assert [[names[at] for at in noun] for noun in located] == [["▁cats"], ["▁dogs"]]
+    assert [name for name in names if name in ("▁cats", "▁dogs")].count("▁cats") == 2
+    before = len(FAST(FRAME.before.strip()).input_ids) - 1
+    assert located == ((before - FRAME.cropped + 1,), (before - FRAME.cropped + 4,))
+
+
+def test_what_a_frame_leaves_no_room_for_is_refused():
+    targets = parse_counts("three cats")
+    last = locate_tokens("three cats", targets, FAST, frame=FRAME)[0][-1]
+    assert locate_tokens("three cats", targets, FAST, frame=FRAME, max_length=last + 2)
+    with pytest.raises(TargetError, match=f"the prompt has 2 tokens, max_length is {last}"):
+        locate_tokens("three cats", targets, FAST, frame=FRAME, max_length=last)
+
+
+def test_a_crop_that_reaches_into_the_prompt_is_refused():
+    frame = PromptFrame("two dogs ", cropped=3)
+    with pytest.raises(PromptError, match=r"crops the first 3 tokens, but .* begins at token 2"):
+        locate_tokens("three cats", parse_counts("three cats"), FAST, frame=frame)
+    with pytest.raises(PromptError, match="cropped must not be negative, got -1"):
+        PromptFrame(cropped=-1)
+
+
+def test_a_crop_that_would_take_padding_is_refused():
+    class LeftPadding(WithoutOffsets):
+        padding_side = "left"
+
+    with pytest.raises(UnsupportedModelError, match=r"crops the first 5 .* pads on the left"):
+        locate_tokens("three cats", parse_counts("three cats"), LeftPadding(FAST), frame=FRAME)
 
 
 WORD = st.sampled_from([*WHOLE_WORDS, "excavators", "Bären", "&amp;", "“cats”", "cat's", "x-ray"])

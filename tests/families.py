@@ -1,0 +1,49 @@
+"""A tiny pipeline of every supported family, for the tests that hold for all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0, MochiAttnProcessor2_0
+from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideoAttnProcessor2_0
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+
+from tests.tiny_cogvideox import tiny_cogvideox
+from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_mochi import tiny_mochi
+from tests.tiny_wan import tiny_wan
+
+STEPS, LAYERS = 4, 3
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models.
+
+    Attributes:
+        build: Makes a tiny pipeline of `LAYERS` blocks, which runs with ``tiny_wan.run_kwargs()``.
+        processor: What attends in it.
+        forwards: Forward passes of a guided step, one for each branch.
+        fuses: Whether its projections can be fused.
+        flow: Whether it is a flow-matching model.
+    """
+
+    build: Callable[[], Any]
+    processor: type
+    forwards: int = 2
+    fuses: bool = False
+    flow: bool = True
+
+
+JOINT = {
+    **{
+        f"cogvideox-{variant}": Family(
+            partial(tiny_cogvideox, variant), CogVideoXAttnProcessor2_0, fuses=True, flow=False
+        )
+        for variant in ("2b", "5b", "1.5")
+    },
+    "hunyuan-video": Family(tiny_hunyuan_video, HunyuanVideoAttnProcessor2_0, forwards=1),
+    "mochi": Family(tiny_mochi, MochiAttnProcessor2_0),
+}
+FAMILIES = {"wan": Family(tiny_wan, WanAttnProcessor, fuses=True), **JOINT}

@@ -1,0 +1,141 @@
+"""generate() in joint attention: both modes, right counts and wrong ones, what is left behind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from numina.generation.run import first_step_at, noise_levels
+from numina.pipeline import generate
+from tests.families import JOINT, LAYERS, STEPS, Family
+from tests.integrations.seam_runs import processors
+from tests.pipeline.given import Given
+from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
+from tests.tiny_hunyuan_video import tiny_hunyuan_video
+
+# Half of Mochi's steps lie above .97; every family has a step below this and one behind it.
+LOOK = 0.98
+
+
+@pytest.fixture(scope="module", params=JOINT)
+def family(request) -> Family:
+    return JOINT[request.param]
+
+
+@pytest.fixture(scope="module")
+def pipe(family) -> Any:
+    return family.build()
+
+
+@dataclass(frozen=True)
+class Finds(Given):
+    """Looks as soon as every family can be looked at."""
+
+    verdict: float = LOOK
+    looks: tuple[float, ...] = (LOOK,)
+
+
+def counted(pipe, preset, mode, **changes):
+    call = wide_kwargs(**changes)
+    prompt = call.pop("prompt")
+    counts = "auto" if isinstance(prompt, list) else {"cats": 3}
+    return generate(pipe, prompt, counts=counts, preset=preset, mode=mode, **call)
+
+
+@pytest.fixture
+def untouched(pipe):
+    """The pipeline holds the very same processors after a test, and makes the same video."""
+    before, plain = processors(pipe), pipe(**wide_kwargs()).frames
+    yield plain
+    assert processors(pipe) == before
+    assert "cache_context" not in vars(pipe.transformer)
+    assert "encode_prompt" not in vars(pipe)
+    assert torch.equal(pipe(**wide_kwargs()).frames, plain)
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_a_right_count_gives_the_plain_run_bit_for_bit(pipe, family, untouched, mode):
+    video = counted(pipe, Finds(found=(3,)), mode)
+    assert video.report.decision == "continued"
+    assert torch.equal(video.frames, untouched)
+    assert video.report.total.forwards == family.forwards * STEPS
+
+
+def test_one_pass_guides_without_an_extra_forward(pipe, family, untouched):
+    video = counted(pipe, Finds(found=(2,)), "one-pass")
+    assert video.report.decision == "guided"
+    assert video.report.total.forwards == family.forwards * STEPS
+    assert not torch.equal(video.frames, untouched)
+
+
+def test_restart_stops_at_its_look_and_starts_again_from_the_same_noise(pipe, family, untouched):
+    method = Finds(found=(2, 3))
+    report = counted(pipe, method, "restart").report
+    look = first_step_at(noise_levels(pipe, {"num_inference_steps": STEPS}), method.verdict)
+    assert report.decision == "guided"
+    assert [each.step for each in report.looks] == [look, look]
+    stopped = family.forwards * (look + 1)
+    assert report.identify.forwards == pytest.approx(stopped)
+    assert report.total.forwards == pytest.approx(stopped + family.forwards * STEPS)
+
+
+def test_looks_see_the_grid_and_the_clean_latent(pipe, untouched):
+    method = Finds(found=(3,))
+    counted(pipe, method, "one-pass")
+    (capture,) = method.captures
+    assert capture.probs.shape == (LAYERS, 2, 1, *capture.grid.shape)
+    assert capture.clean.shape[1:] == (capture.grid.frames, 12, 12)
+
+
+# On random weights a look may find no usable layout.
+@pytest.mark.filterwarnings("ignore:a look changed nothing")
+@pytest.mark.parametrize("preset", ["robust", "robust-attention", "paper"])
+def test_the_presets_run(pipe, untouched, preset):
+    mode = "restart" if preset == "paper" else "one-pass"
+    video = counted(pipe, preset, mode, num_inference_steps=8)
+    assert video.frames.isfinite().all()
+
+
+def test_without_guidance_scale_the_only_branch_is_guided(pipe, untouched):
+    video = counted(pipe, Finds(found=(2, 3)), "restart", guidance_scale=1.0)
+    assert video.report.decision == "guided"
+    right = counted(pipe, Finds(found=(3,)), "one-pass", guidance_scale=1.0)
+    assert torch.equal(right.frames, pipe(**wide_kwargs(guidance_scale=1.0)).frames)
+    assert right.report.total.forwards == STEPS
+
+
+def test_each_prompt_of_a_list_has_its_own_plan(pipe, untouched):
+    prompts = ["a video of three cats playing", "two dogs and one cat on the grass"]
+    negative = ["blurry", "blurry"]
+    video = counted(pipe, Finds(found=(3, 2)), "one-pass", prompt=prompts, negative_prompt=negative)
+    assert [[t.count for t in report.targets] for report in video.reports] == [[3], [2, 1]]
+    assert [report.decision for report in video.reports] == ["continued", "guided"]
+
+
+def test_fused_projections_are_guided_too():
+    pipe = tiny_cogvideox()
+    pipe.fuse_qkv_projections()
+    before, plain = processors(pipe), pipe(**wide_kwargs()).frames
+    video = counted(pipe, Finds(found=(2,)), "one-pass")
+    assert video.report.decision == "guided"
+    assert processors(pipe) == before
+    assert torch.equal(pipe(**wide_kwargs()).frames, plain)
+
+
+def test_true_guidance_of_hunyuan_video_has_an_unconditional_pass_with_its_own_text():
+    pipe, forwards = tiny_hunyuan_video(), 2 * STEPS
+    encoded = []
+    pipe.text_encoder.register_forward_hook(lambda *_: encoded.append(1))
+    plain = pipe(**wide_kwargs(true_cfg_scale=3.0)).frames
+    assert not torch.equal(plain, pipe(**wide_kwargs()).frames)
+    encoded.clear()
+
+    right = counted(pipe, Finds(found=(3,)), "one-pass", true_cfg_scale=3.0)
+    assert torch.equal(right.frames, plain)
+    assert right.report.total.forwards == forwards
+    assert len(encoded) == 2
+    again = counted(pipe, Finds(found=(2, 3)), "restart", true_cfg_scale=3.0)
+    assert again.report.decision == "guided"
+    assert again.report.total.forwards > forwards
+    assert len(encoded) == 4
