@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0, MochiAttnProcessor2_0
+from diffusers.models.attention_processor import (
+    AllegroAttnProcessor2_0,
+    CogVideoXAttnProcessor2_0,
+    MochiAttnProcessor2_0,
+)
 from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideoAttnProcessor2_0
+from diffusers.models.transformers.transformer_ltx import LTXVideoAttnProcessor
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
+from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
 from tests.tiny_wan import tiny_wan
 
@@ -26,7 +33,7 @@ class Family:
         processor: What attends in it.
         forwards: Forward passes of a guided step, one for each branch.
         fuses: Whether its projections can be fused.
-        flow: Whether it is a flow-matching model.
+        flow: Whether its scheduler moves latents ``[B, C, F, y, x]`` along a flow.
     """
 
     build: Callable[[], Any]
@@ -36,6 +43,11 @@ class Family:
     flow: bool = True
 
 
+SEPARATE = {
+    "wan": Family(tiny_wan, WanAttnProcessor, fuses=True),
+    "ltx-video": Family(tiny_ltx_video, LTXVideoAttnProcessor, fuses=True, flow=False),
+    "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
+}
 JOINT = {
     **{
         f"cogvideox-{variant}": Family(
@@ -46,4 +58,4 @@ JOINT = {
     "hunyuan-video": Family(tiny_hunyuan_video, HunyuanVideoAttnProcessor2_0, forwards=1),
     "mochi": Family(tiny_mochi, MochiAttnProcessor2_0),
 }
-FAMILIES = {"wan": Family(tiny_wan, WanAttnProcessor, fuses=True), **JOINT}
+FAMILIES = {**SEPARATE, **JOINT}

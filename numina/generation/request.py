@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from numina.attention.text import Text
@@ -109,7 +110,7 @@ def resolve_request(
             targets,
             pipe.tokenizer,
             max_length=max_length,
-            clean=adapter.clean_prompt,
+            clean=partial(adapter.clean_prompt, call=call),
             frame=frame,
         )
         rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)

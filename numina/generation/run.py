@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property, wraps
 from typing import Any
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Moment, Watch, num_branches
 from numina.errors import ScheduleError
-from numina.generation.request import default_of
-from numina.integrations import Site, adapter_for, attached, noise_scale
+from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
 from numina.methods.method import Method
 from numina.record import Cost
 
@@ -27,21 +27,6 @@ def denoisers(pipe: Any) -> tuple[nn.Module, ...]:
     """The transformers of a pipeline: one, or two where each serves its own noise levels."""
     found = (getattr(pipe, name, None) for name in ("transformer", "transformer_2"))
     return tuple(model for model in found if model is not None)
-
-
-def noise_levels(pipe: Any, call: Mapping[str, Any]) -> tuple[float, ...]:
-    """Noise level of every step the pipeline is going to take, without touching its scheduler.
-
-    Raises:
-        ScheduleError: If ``num_inference_steps`` is no number of steps for the pipeline.
-        UnsupportedModelError: If the scheduler is none whose noise levels can be read.
-    """
-    steps = call.get("num_inference_steps", default_of(pipe, "num_inference_steps", 50))
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ScheduleError(f"num_inference_steps must be a positive integer, got {steps!r}")
-    scheduler = copy.deepcopy(pipe.scheduler)
-    adapter_for(denoisers(pipe)[0]).set_timesteps(scheduler, steps, call)
-    return noise_scale(scheduler).levels(scheduler)
 
 
 def first_step_at(noises: tuple[float, ...], level: float) -> int:
@@ -107,13 +92,50 @@ class PipelineRun:
         self._encoded: list[Any] = []
         self._random = _RandomState(self._call.get("generator"))
         self._videos = videos
+        self._seconds_before = 0.0
+        _check_steps(call)
         self._models = denoisers(pipe)
         for model in self._models:
             adapter_for(model).check(model, call)
         self._scale = noise_scale(pipe.scheduler)
-        self.noises = noise_levels(pipe, call)
         self._adapter = adapter_for(self._models[0])
         self.num_layers = self._adapter.num_layers(self._models[0])
+
+    @cached_property
+    def noises(self) -> tuple[float, ...]:
+        """Noise level of every step that the pipeline is going to take.
+
+        Pipelines hand their schedulers different things: a number of steps, levels of their own, a
+        shift that depends on the length of the sequence. So the call is made up to there, with a
+        copy of the scheduler; of its work, the encoded prompt is kept.
+
+        Raises:
+            ScheduleError: If the pipeline never sets its scheduler.
+        """
+        started = time.perf_counter()
+        scheduler = copy.deepcopy(self._pipe.scheduler)
+        set_timesteps = scheduler.set_timesteps
+
+        # Pipelines look at the signature before they pass what not every scheduler takes.
+        @wraps(set_timesteps)
+        def set_and_stop(*args: Any, **kwargs: Any) -> None:
+            set_timesteps(*args, **kwargs)
+            raise StopRunError
+
+        scheduler.set_timesteps = set_and_stop
+        with self._attached({}), _replaced(self._pipe, "scheduler", scheduler):
+            try:
+                self._pipe(**self._call)
+            except StopRunError:
+                self._pipe.maybe_free_model_hooks()
+            else:
+                raise ScheduleError(
+                    f"{type(self._pipe).__name__} ran without setting its scheduler's timesteps, "
+                    "so its noise levels are not known; call set_timesteps in it"
+                )
+        self._random.restore()
+        self._seconds_before = time.perf_counter() - started
+        return self._scale.levels(scheduler)
 
     def guidance_scale(self) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
@@ -133,11 +155,29 @@ class PipelineRun:
             watch: Called with every forward pass's latents and prediction.
         """
         self._random.restore()
-        started = time.perf_counter()
+        # The prompt may have been encoded before, which belongs to the first attempt.
+        started = time.perf_counter() - self._seconds_before
+        self._seconds_before = 0.0
         output, stopped_after = None, None
+        with self._attached(attends, watch) as clocks, _described(self._pipe, description):
+            try:
+                output = self._pipe(**self._call)
+            except StopRunError as stop:
+                stopped_after = stop.args[0] if stop.args else None
+                self._pipe.maybe_free_model_hooks()
+        forwards = float(sum(clock.forwards for clock in clocks))
+        if stopped_after is not None:
+            # The forward in which we stopped ran up to its layer l* only.
+            left_out = 1 - (stopped_after.layer + 1) / self.num_layers
+            forwards -= num_branches(stopped_after.branch) * left_out
+        return Attempt(output, Cost(forwards, time.perf_counter() - started))
+
+    @contextmanager
+    def _attached(
+        self, attends: Mapping[Site, Attend], watch: Watch | None = None
+    ) -> Iterator[list[Clock]]:
+        """Hold every transformer, and encode the prompt no second time."""
         with ExitStack() as undo:
-            undo.enter_context(self._encoding_once())
-            undo.enter_context(_described(self._pipe, description))
             clocks = [
                 undo.enter_context(
                     attached(
@@ -151,17 +191,8 @@ class PipelineRun:
                 )
                 for model in self._models
             ]
-            try:
-                output = self._pipe(**self._call)
-            except StopRunError as stop:
-                stopped_after = stop.args[0] if stop.args else None
-                self._pipe.maybe_free_model_hooks()
-        forwards = float(sum(clock.forwards for clock in clocks))
-        if stopped_after is not None:
-            # The forward in which we stopped ran up to its layer l* only.
-            left_out = 1 - (stopped_after.layer + 1) / self.num_layers
-            forwards -= num_branches(stopped_after.branch) * left_out
-        return Attempt(output, Cost(forwards, time.perf_counter() - started))
+            undo.enter_context(self._encoding_once())
+            yield clocks
 
     @contextmanager
     def _encoding_once(self) -> Iterator[None]:
@@ -180,11 +211,8 @@ class PipelineRun:
                     self._on_encoded(self._encoded[0][0])
             return self._encoded[at]
 
-        self._pipe.__dict__["encode_prompt"] = encode_prompt
-        try:
+        with _replaced(self._pipe, "encode_prompt", encode_prompt):
             yield
-        finally:
-            self._pipe.__dict__.pop("encode_prompt", None)
 
 
 def stop_at(moment: Moment) -> StopRunError:
@@ -192,24 +220,44 @@ def stop_at(moment: Moment) -> StopRunError:
     return StopRunError(moment)
 
 
+def _check_steps(call: Mapping[str, Any]) -> None:
+    steps = call.get("num_inference_steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ScheduleError(f"num_inference_steps must be a positive integer, got {steps!r}")
+
+
 class _RandomState:
-    """The random state from which every attempt starts: given generators, or the global ones."""
+    """The random state from which every attempt starts: of given generators and the global ones.
+
+    A pipeline may draw from both: LTX gives its scheduler no generator.
+    """
 
     def __init__(self, generator: torch.Generator | list[torch.Generator] | None) -> None:
         given = [generator] if isinstance(generator, torch.Generator) else (generator or [])
         self._given = [(each, each.get_state()) for each in given]
-        self._global = None if given else torch.get_rng_state()
-        self._devices = (
-            torch.cuda.get_rng_state_all() if not given and torch.cuda.is_available() else None
-        )
+        self._global = torch.get_rng_state()
+        self._devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
 
     def restore(self) -> None:
         for generator, state in self._given:
             generator.set_state(state)
-        if self._global is not None:
-            torch.set_rng_state(self._global)
+        torch.set_rng_state(self._global)
         if self._devices is not None:
             torch.cuda.set_rng_state_all(self._devices)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Put an instance attribute in the way of ``name``, and what was there back again."""
+    attributes = vars(owner)
+    kept = {name: attributes[name]} if name in attributes else {}
+    # A pipeline's own __setattr__ would write the value into its configuration.
+    attributes[name] = value
+    try:
+        yield
+    finally:
+        del attributes[name]
+        attributes.update(kept)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from numina.integrations.noise import NoiseScale, noise_scale
 from numina.integrations.registry import adapter_for
-from numina.integrations.seam import Adapter, Clock, Site, attached
+from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, attached
 
 __all__ = [
     "Adapter",
     "Clock",
+    "ForwardPass",
     "NoiseScale",
     "Site",
     "adapter_for",

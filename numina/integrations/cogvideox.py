@@ -12,11 +12,16 @@ from diffusers.models.attention_processor import (
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXTransformer3DModel
 from torch import Tensor, nn
-from torch.nn import functional
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Adapter, Clock, Site, require_stock
+from numina.integrations.refusals import (
+    refuse_arguments,
+    refuse_conditioning,
+    refuse_ignored_videos,
+)
+from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
+from numina.integrations.stock_attention import TorchAttention
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -45,34 +50,23 @@ class CogVideoXAdapter(Adapter):
         attention: nn.Module = block.attn1
         return attention
 
-    def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid:
+    def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
-        _, frames, _, rows, columns = latents.shape
+        _, frames, _, rows, columns = forward.latents.shape
         side = config.patch_size
         return VideoGrid(frames // _patch_frames(transformer), rows // side, columns // side)
 
-    def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
+    def frames_of_grid(
+        self, transformer: nn.Module, forward: ForwardPass, latents: Tensor
+    ) -> Tensor:
         # [B, F * p_t, C, y, x] to [B, p_t * C, F, y, x]
         patches = latents.unflatten(1, (-1, _patch_frames(transformer)))
         return patches.flatten(2, 3).transpose(1, 2)
 
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
-        config: Any = transformer.config
-        if config.in_channels != config.out_channels:
-            raise UnsupportedModelError(
-                f"this CogVideoX takes {config.in_channels} channels and predicts "
-                f"{config.out_channels}: it makes videos from images or controls, which is not "
-                "supported yet; use a text-to-video model"
-            )
-        for name, reason in _REFUSED.items():
-            if call.get(name):
-                raise UnsupportedModelError(f"{name}={call[name]!r} {reason}")
-        videos = call.get("num_videos_per_prompt", 1)
-        if videos != 1:
-            raise UnsupportedModelError(
-                f"num_videos_per_prompt={videos!r} is ignored by CogVideoX pipelines, which make "
-                "one video for each prompt; repeat the prompt in a list instead"
-            )
+        refuse_conditioning(transformer)
+        refuse_arguments(call, _REFUSED)
+        refuse_ignored_videos(call, "CogVideoX")
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, _PROJECTIONS, layer)
@@ -122,14 +116,9 @@ class GuidedCogVideoXProcessor(CogVideoXAttnProcessor2_0):
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
         moment = self.clock.now(self.layer, joint)
-        output = self.attend(query, key, value, moment, _stock_attention)
+        output = self.attend(query, key, value, moment, TorchAttention())
         output = attn.to_out[1](attn.to_out[0](output.flatten(2)))
         return output[:, joint.video_rows], output[:, joint.text_rows]
-
-
-def _stock_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 def _separate(attn: Any, sequence: Tensor) -> tuple[Tensor, ...]:

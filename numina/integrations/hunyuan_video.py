@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_hunyuan_video import (
     HunyuanVideoAttnProcessor2_0,
@@ -16,8 +14,9 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.joint_tokens import in_heads, key_offset, video_first
-from numina.integrations.seam import Adapter, Clock, Site, require_stock
+from numina.integrations.joint_tokens import in_heads, offset_of, video_first
+from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
+from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
@@ -40,9 +39,9 @@ class HunyuanVideoAdapter(Adapter):
         attention: nn.Module = block.attn
         return attention
 
-    def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid:
+    def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         side = _config(transformer).patch_size
-        _, _, frames, rows, columns = latents.shape
+        _, _, frames, rows, columns = forward.latents.shape
         return VideoGrid(frames, rows // side, columns // side)
 
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
@@ -76,12 +75,6 @@ class HunyuanVideoAdapter(Adapter):
             )
         before, _, after = written.partition(_SLOT)
         return PromptFrame(before, after, cropped)
-
-    def set_timesteps(self, scheduler: Any, steps: int, call: Mapping[str, Any]) -> None:
-        sigmas = call.get("sigmas")
-        if sigmas is None:
-            sigmas = np.linspace(1.0, 0.0, steps + 1)[:-1]
-        scheduler.set_timesteps(sigmas=sigmas)
 
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         # guidance_scale is an input of the model; only true_cfg_scale adds an unconditional pass.
@@ -118,25 +111,14 @@ class GuidedHunyuanVideoProcessor(HunyuanVideoAttnProcessor2_0):
         attention_mask: Tensor,  # [B, 1, 1, S] boolean
         image_rotary_emb: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        def stock(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return dispatch_attention_fn(
-                query,
-                key,
-                value,
-                attn_mask=attention_mask[: len(query)],
-                dropout_p=0.0,
-                is_causal=False,
-                backend=self._attention_backend,
-                parallel_config=None,
-            )
-
         joint = video_first(hidden_states, encoder_hidden_states)
         dual_stream = attn.add_q_proj is not None
         project = _dual_stream if dual_stream else _single_stream
         query, key, value = project(
             attn, hidden_states, encoder_hidden_states, image_rotary_emb, joint
         )
-        moment = self.clock.now(self.layer, joint, key_offset(attention_mask[:, 0, 0]))
+        moment = self.clock.now(self.layer, joint, offset_of(attention_mask[:, 0, 0]))
+        stock = DispatchedAttention(self._attention_backend, attention_mask)
         output = self.attend(query, key, value, moment, stock).flatten(2, 3).to(query.dtype)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         if dual_stream:

@@ -19,7 +19,7 @@ def in_heads(attn: Any, tokens: Tensor, projections: Sequence[Any]) -> tuple[Ten
     return tuple(project(tokens).unflatten(2, (attn.heads, -1)) for project in projections)
 
 
-def key_offset(attended: Tensor) -> Tensor:
+def offset_of(attended: Tensor) -> Tensor:
     """A model's mask of keys ``[B, K]``, True where attended, as `Moment` has it."""
     offset = torch.zeros(attended.shape, dtype=torch.float32, device=attended.device)
     return offset.masked_fill(~attended, -torch.inf)

@@ -11,6 +11,8 @@ from numina.errors import FormatError, UnsupportedModelError
 _INDEX = "model_index.json"
 # Pipelines that hand latents to the autoencoder in the transformer's dtype, which it must share.
 _DECODES_AS_DENOISED = ("CogVideoX", "Mochi")
+# Pipelines whose autoencoder decodes in tiles alone.
+_DECODES_IN_TILES = "Allegro"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -73,6 +75,8 @@ def load_pipeline(
         )
     except (OSError, ValueError, KeyError) as error:
         raise FormatError(f"{model} cannot be loaded: {_first_line(error)}") from error
+    if pipeline_class.__name__.startswith(_DECODES_IN_TILES):
+        pipe.vae.enable_tiling()
     if offload:
         pipe.enable_model_cpu_offload(device=place)
     else:

@@ -6,19 +6,16 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import MochiAttnProcessor2_0
 from diffusers.models.transformers.transformer_mochi import MochiTransformer3DModel
-from diffusers.pipelines.mochi.pipeline_mochi import linear_quadratic_schedule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from numina.attend import Attend, Attention
-from numina.errors import ScheduleError, UnsupportedModelError
-from numina.integrations.joint_tokens import in_heads, key_offset, video_first
-from numina.integrations.seam import Adapter, Clock, Site, require_stock
+from numina.errors import ScheduleError
+from numina.integrations.joint_tokens import in_heads, offset_of, video_first
+from numina.integrations.refusals import refuse_mixed_masks
+from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
-
-# As the pipeline has it: the noise that the linear half of its schedule takes away.
-_THRESHOLD = 0.025
 
 
 class MochiAdapter(Adapter):
@@ -32,27 +29,18 @@ class MochiAdapter(Adapter):
         attention: nn.Module = block.attn1
         return attention
 
-    def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid:
+    def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
-        _, _, frames, rows, columns = latents.shape
+        _, _, frames, rows, columns = forward.latents.shape
         return VideoGrid(frames, rows // config.patch_size, columns // config.patch_size)
 
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
-        videos, prompt = call.get("num_videos_per_prompt", 1), call.get("prompt")
-        if videos != 1 and not isinstance(prompt, str) and len(prompt or ()) > 1:
-            raise UnsupportedModelError(
-                f"num_videos_per_prompt={videos!r} with several prompts: Mochi pipelines give the "
-                "videos of one prompt the text masks of the others; repeat each prompt in the list "
-                "instead"
-            )
-
-    def set_timesteps(self, scheduler: Any, steps: int, call: Mapping[str, Any]) -> None:
-        if steps < 2:
+        refuse_mixed_masks(call, "Mochi")
+        if call.get("num_inference_steps") == 1:
             raise ScheduleError(
-                f"num_inference_steps must be at least 2 for Mochi, whose schedule has a linear "
-                f"and a quadratic half, got {steps}"
+                "num_inference_steps must be at least 2 for Mochi, whose schedule has a linear and "
+                "a quadratic half, got 1"
             )
-        scheduler.set_timesteps(sigmas=linear_quadratic_schedule(steps, _THRESHOLD))
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, (MochiAttnProcessor2_0,), layer)
@@ -88,7 +76,7 @@ class GuidedMochiProcessor(MochiAttnProcessor2_0):
         value = torch.cat([value, text_value], dim=1)
 
         valid = attention_mask != 0
-        moment = self.clock.now(self.layer, joint, joint.key_offset(key_offset(valid)))
+        moment = self.clock.now(self.layer, joint, joint.key_offset(offset_of(valid)))
         output = self.attend(query, key, value, moment, _attention_to(valid, joint)).flatten(2)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         video = attn.to_out[1](attn.to_out[0](video))

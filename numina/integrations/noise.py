@@ -7,14 +7,17 @@ A flow-matching model is given ``z = (1 - s) x0 + s e`` of a clean latent ``x0``
 
     s = b / (a + b),    z = x / (a + b),    u = (b - a) x + (a + b) v,
 
-and ``z - s u = a x - b v`` is the clean latent of both. So looks, verdicts and schedules, which are
-noise levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
+and ``z - s u = a x - b v`` is the clean latent of both. One that predicts ``e`` has
+``u = e - (x - b e) / a``. Schedulers that count in ``sigma = b / a`` scale their latents by ``a``
+for the model, so that it is given the same ``x``. So looks, verdicts and schedules, which are noise
+levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
 ``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``. Mochi counts
 the other way, from noise to clean: it is told ``1 - s`` and predicts ``-u``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -80,18 +83,41 @@ class AlphaBarNoise:
     alpha_bars: Sequence[float]
 
     def level(self, timestep: float) -> float:
-        alpha_bar = self.alpha_bars[int(timestep)]
-        clean, gaussian = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
-        return gaussian / (clean + gaussian)
+        below = int(timestep)
+        sigma = self._sigma(below)
+        if timestep > below:
+            # As schedulers do that place their steps between those of the training.
+            sigma += (timestep - below) * (self._sigma(below + 1) - sigma)
+        return 1 - 1 / (1 + sigma)
 
     def levels(self, scheduler: Any) -> tuple[float, ...]:
         return tuple(self.level(float(timestep)) for timestep in scheduler.timesteps)
 
     def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
-        total = ((1 - noise) ** 2 + noise**2) ** -0.5
         # In low precision the two terms of the clean latent would cancel to little but rounding.
         latents, output = latents.float(), output.float()
+        total = _total(noise)
         return latents / total, total * ((2 * noise - 1) * latents + output)
+
+    def _sigma(self, timestep: int) -> float:
+        alpha_bar = self.alpha_bars[timestep]
+        return ((1 - alpha_bar) / alpha_bar) ** 0.5 if alpha_bar > 0 else inf
+
+
+@dataclass(frozen=True)
+class EpsilonNoise(AlphaBarNoise):
+    """A variance-preserving schedule whose models predict the noise itself."""
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        latents, output = latents.float(), output.float()
+        total = _total(noise)
+        clean = (latents - noise * total * output) / ((1 - noise) * total)
+        return latents / total, output - clean
+
+
+def _total(noise: float) -> float:
+    """Share of the clean latent plus share of the noise, in a variance-preserving latent."""
+    return float(((1 - noise) ** 2 + noise**2) ** -0.5)
 
 
 def noise_scale(scheduler: Any) -> NoiseScale:
@@ -99,15 +125,20 @@ def noise_scale(scheduler: Any) -> NoiseScale:
 
     Raises:
         UnsupportedModelError: If it is neither flow matching nor variance-preserving with
-            v-prediction.
+            v-prediction or epsilon, or begins where epsilon says nothing of the clean latent.
     """
     prediction = getattr(scheduler.config, "prediction_type", "flow_prediction")
-    if prediction == "v_prediction" and hasattr(scheduler, "alphas_cumprod"):
-        return AlphaBarNoise(tuple(scheduler.alphas_cumprod.tolist()))
     if prediction == "flow_prediction" and hasattr(scheduler, "sigmas"):
         inverted = getattr(scheduler.config, "invert_sigmas", False)
         return InvertedFlowNoise() if inverted else FlowNoise()
+    if hasattr(scheduler, "alphas_cumprod"):
+        alpha_bars = tuple(scheduler.alphas_cumprod.tolist())
+        if prediction == "v_prediction":
+            return AlphaBarNoise(alpha_bars)
+        if prediction == "epsilon" and min(alpha_bars) > 0:
+            return EpsilonNoise(alpha_bars)
     raise UnsupportedModelError(
         f"{type(scheduler).__name__} with prediction_type {prediction!r} has no noise levels that "
-        "numina can read; use a flow-matching scheduler, or v_prediction as CogVideoX has it"
+        "numina can read; use a flow-matching scheduler, v_prediction as CogVideoX has it, or "
+        "epsilon without a step of zero signal (rescale_betas_zero_snr)"
     )

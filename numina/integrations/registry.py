@@ -5,8 +5,10 @@ from importlib.metadata import EntryPoint, entry_points
 from torch import nn
 
 from numina.errors import UnsupportedModelError
+from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
+from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
 from numina.integrations.seam import Adapter
 from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
@@ -20,6 +22,8 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_COGVIDEOX_ADAPTERS,
     **_HUNYUAN_VIDEO_ADAPTERS,
     **_MOCHI_ADAPTERS,
+    **_LTX_VIDEO_ADAPTERS,
+    **_ALLEGRO_ADAPTERS,
 }
 _METHODS = tuple(name for name in vars(Adapter) if not name.startswith("_"))
 

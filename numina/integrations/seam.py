@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from torch import Tensor, nn
 
@@ -28,6 +28,30 @@ class Site:
     kind: Literal["self", "cross"]
 
 
+@dataclass(frozen=True, eq=False)
+class ForwardPass:
+    """What a transformer was called with.
+
+    Attributes:
+        arguments: By name, whether they were passed by name or by position.
+    """
+
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Self:
+        """The call ``module(*args, **kwargs)``."""
+        if not args:
+            return cls(kwargs)
+        return cls(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
+
+    @property
+    def latents(self) -> Tensor:
+        """The noisy latents, laid out as the transformer takes them."""
+        latents: Tensor = self.arguments["hidden_states"]
+        return latents
+
+
 class Adapter(Protocol):
     """What numina must know about a family of transformers and the pipelines that run it.
 
@@ -43,10 +67,14 @@ class Adapter(Protocol):
         ...
 
     @abstractmethod
-    def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid: ...
+    def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
+        """The patches of the video that a forward pass attends to."""
+        ...
 
-    def frames_of_grid(self, transformer: nn.Module, latents: Tensor) -> Tensor:
-        """Latents, or a prediction of the same shape, as ``[B, C, F, y, x]``.
+    def frames_of_grid(
+        self, transformer: nn.Module, forward: ForwardPass, latents: Tensor
+    ) -> Tensor:
+        """Latents of a forward pass, or its prediction of the same shape, as ``[B, C, F, y, x]``.
 
         ``F`` is that of the grid: frames that share a patch lie side by side as channels.
         """
@@ -60,8 +88,8 @@ class Adapter(Protocol):
         """
         return None
 
-    def clean_prompt(self, prompt: str) -> str:
-        """The prompt as the pipeline cleans it before anything is written around it."""
+    def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
+        """The prompt as the pipeline, called so, cleans it before writing anything around it."""
         return prompt
 
     def prompt_frame(self, call: Mapping[str, Any]) -> PromptFrame:
@@ -71,14 +99,6 @@ class Adapter(Protocol):
             UnsupportedModelError: If the tokens of the prompt could not be found.
         """
         return PromptFrame()
-
-    def set_timesteps(self, scheduler: Any, steps: int, call: Mapping[str, Any]) -> None:
-        """Set a scheduler to the steps of a pipeline call, as the pipeline does.
-
-        Raises:
-            ScheduleError: If the pipeline has no schedule of so many steps.
-        """
-        scheduler.set_timesteps(steps)
 
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 without unconditional pass."""
@@ -98,7 +118,8 @@ class Clock:
     diffusers pipelines announce the branch through ``transformer.cache_context``; those that do
     not pass the step and the noise level with it are followed by counting conditional passes and
     by the timestep. A pass announced as both branches holds both where its batch has two rows for
-    each video; without classifier-free guidance it is the conditional one alone.
+    each video; without classifier-free guidance it is the conditional one alone. So is a pass
+    that nothing announced, and each of them is a step.
     """
 
     def __init__(
@@ -115,6 +136,8 @@ class Clock:
         self._scale = noise_scale
         self._videos = videos
         self._announced: Branch = "cond"
+        self._is_announced = False
+        self._unannounced_at: float | None = None
         self._branch: Branch = "cond"
         self._step = -1
         self._announced_noise: float | None = None
@@ -129,10 +152,11 @@ class Clock:
         assert self._grid is not None, "the forward pre-hook runs before any attention"
         return Moment(self._step, self._noise, self._branch, layer, self._grid, joint, key_offset)
 
-    def announce(
+    @contextmanager
+    def announced(
         self, name: str, step_index: int | None = None, sigma: float | None = None
-    ) -> None:
-        """Take in what the pipeline says of the pass it is about to run."""
+    ) -> Iterator[None]:
+        """Take in what the pipeline says of the passes it runs within this context."""
         branches: dict[str, Branch] = {"uncond": "uncond", "cond_uncond": "both"}
         self._announced = branches.get(name, "cond")
         if step_index is not None:
@@ -140,17 +164,35 @@ class Clock:
         elif self._announced != "uncond":
             self._step += 1
         self._announced_noise = sigma
+        self._is_announced = True
+        try:
+            yield
+        finally:
+            self._is_announced = False
 
     def before_forward(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        latents = _argument(module, "hidden_states", args, kwargs)
-        self._branch = self._branch_of(len(latents))
+        forward = ForwardPass.of(module, args, kwargs)
+        if not self._is_announced:
+            self._begin_unannounced(forward)
+        self._branch = self._branch_of(len(forward.latents))
         self.forwards += num_branches(self._branch)
-        self._grid = self._adapter.grid(module, latents)
+        self._grid = self._adapter.grid(module, forward)
         if self._announced_noise is None:
-            timestep = _argument(module, "timestep", args, kwargs)
-            self._noise = self._scale.level(float(timestep.max()))
+            self._noise = self._scale.level(_timestep(forward))
         else:
             self._noise = self._announced_noise
+
+    def _begin_unannounced(self, forward: ForwardPass) -> None:
+        timestep = _timestep(forward)
+        if len(forward.latents) == self._videos and timestep == self._unannounced_at:
+            raise UnsupportedModelError(
+                f"two forward passes at timestep {timestep:g} were announced by no cache_context, "
+                "so it is not known which is conditional; let the pipeline announce them, or run "
+                "both branches in one pass"
+            )
+        self._announced, self._announced_noise = "both", None
+        self._unannounced_at = timestep
+        self._step += 1
 
     def _branch_of(self, rows: int) -> Branch:
         if self._announced != "both":
@@ -168,11 +210,11 @@ class Clock:
     ) -> None:
         if self._watch is None:
             return
-        given = _argument(module, "hidden_states", args, kwargs)
+        forward = ForwardPass.of(module, args, kwargs)
         returned = output[0] if isinstance(output, tuple) else output.sample
         latents, velocity = self._scale.as_flow(
-            self._adapter.frames_of_grid(module, given),
-            self._adapter.frames_of_grid(module, returned),
+            self._adapter.frames_of_grid(module, forward, forward.latents),
+            self._adapter.frames_of_grid(module, forward, returned),
             self._noise,
         )
         self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
@@ -206,9 +248,9 @@ def attached(
         UnsupportedModelError: If a site does not exist or holds a processor numina does not know.
         UnsupportedParallelismError: If attention is split over devices.
     """
-    # An instance attribute hides the method for as long as we hold the transformer; it is also
-    # the mark by which a second holder is recognised.
-    if "cache_context" in vars(transformer):
+    # The clock's own hook is the mark by which a second holder is recognised.
+    hooks = transformer._forward_pre_hooks.values()
+    if any(isinstance(getattr(hook, "__self__", None), Clock) for hook in hooks):
         raise AlreadyGuidedError(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
@@ -286,25 +328,24 @@ def _nested(outer: Attend, *inner: Attend) -> Attend:
     return attend
 
 
-def _argument(
-    module: nn.Module, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    """An argument of a forward pass, whether it was passed by position or by name."""
-    if name in kwargs:
-        return kwargs[name]
-    return inspect.signature(module.forward).bind(*args, **kwargs).arguments[name]
+def _timestep(forward: ForwardPass) -> float:
+    # Some models give every token a timestep of its own.
+    return float(forward.arguments["timestep"].max())
 
 
 def _announce_to(clock: Clock, transformer: nn.Module, undo: ExitStack) -> None:
-    """Let the clock hear what the pipeline passes to ``transformer.cache_context``."""
-    stock = cast(Any, transformer).cache_context
+    """Let the clock hear what the pipeline passes to ``cache_context``, where there is one."""
+    stock = getattr(transformer, "cache_context", None)
+    if stock is None:
+        return
 
     @contextmanager
     def cache_context(name: str, **announced: Any) -> Iterator[None]:
-        clock.announce(name, announced.get("step_index"), announced.get("sigma"))
-        with stock(name, **announced):
+        told = clock.announced(name, announced.get("step_index"), announced.get("sigma"))
+        with told, stock(name, **announced):
             yield
 
+    # An instance attribute hides the method for as long as we hold the transformer.
     # nn.Module.__setattr__ would do the same; __dict__ says that it is the instance we touch.
     transformer.__dict__["cache_context"] = cache_context
     undo.callback(transformer.__dict__.pop, "cache_context")

@@ -1,9 +1,9 @@
 """Wan: where its attention happens."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import (
     WanAttnProcessor,
     WanTransformer3DModel,
@@ -14,26 +14,23 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Adapter, Clock, Site, require_stock
+from numina.integrations.blocks import SeparateBlocks
+from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.stock_attention import DispatchedAttention
 from numina.video import VideoGrid
 
 
-class WanAdapter(Adapter):
+class WanAdapter(SeparateBlocks):
     """Text-to-video transformers of Wan 2.1 and 2.2: separate self- and cross-attention."""
 
-    def num_layers(self, transformer: nn.Module) -> int:
-        return len(transformer.blocks)  # type: ignore[arg-type]
+    blocks = "blocks"
 
-    def module(self, transformer: nn.Module, site: Site) -> nn.Module:
-        block: Any = transformer.blocks[site.layer]  # type: ignore[index]
-        return block.attn1 if site.kind == "self" else block.attn2
-
-    def grid(self, transformer: nn.Module, latents: Tensor) -> VideoGrid:
+    def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
-        sizes = zip(latents.shape[2:], config.patch_size, strict=True)
+        sizes = zip(forward.latents.shape[2:], config.patch_size, strict=True)
         return VideoGrid(*(size // step for size, step in sizes))
 
-    def clean_prompt(self, prompt: str) -> str:
+    def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt_clean(prompt)
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
@@ -64,18 +61,6 @@ class GuidedWanProcessor(WanAttnProcessor):
                 "image-to-video attention of Wan is not supported yet; use a text-to-video model"
             )
 
-        def stock(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return dispatch_attention_fn(
-                query,
-                key,
-                value,
-                attn_mask=attention_mask,
-                dropout_p=0.0,
-                is_causal=False,
-                backend=self._attention_backend,
-                parallel_config=None,
-            )
-
         query, key, value = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
         query = attn.norm_q(query).unflatten(2, (attn.heads, -1))
         key = attn.norm_k(key).unflatten(2, (attn.heads, -1))
@@ -83,6 +68,7 @@ class GuidedWanProcessor(WanAttnProcessor):
         if rotary_emb is not None:
             query, key = rotate(query, *rotary_emb), rotate(key, *rotary_emb)
 
+        stock = DispatchedAttention(self._attention_backend, attention_mask)
         output = self.attend(query, key, value, self.clock.now(self.layer), stock)
         output = output.flatten(2, 3).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))

@@ -12,8 +12,10 @@ from numina.errors import FormatError, UnsupportedModelError
 from numina.integrations.loading import load_pipeline
 from numina.pipeline import generate
 from tests.pipeline.given import Given
+from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
 
 
@@ -136,14 +138,18 @@ def test_a_real_folder_is_loaded_in_the_precision_asked_for(tmp_path, tiny_wan, 
         (tiny_cogvideox, torch.bfloat16),
         (tiny_mochi, torch.bfloat16),
         (tiny_hunyuan_video, torch.float32),
+        (tiny_ltx_video, torch.float32),
+        (tiny_allegro, torch.float32),
     ],
-    ids=["cogvideox", "mochi", "hunyuan-video"],
+    ids=["cogvideox", "mochi", "hunyuan-video", "ltx-video", "allegro"],
 )
 def test_a_folder_of_every_family_is_loaded_as_it_decodes_and_guided(tmp_path, build, decodes_in):
     build().save_pretrained(tmp_path)
     pipe = load_pipeline(str(tmp_path), device="cpu", dtype="bfloat16").pipe
     assert pipe.transformer.dtype == torch.bfloat16
     assert pipe.vae.dtype == decodes_in
+    # Allegro's autoencoder refuses to decode otherwise.
+    assert getattr(pipe.vae, "use_tiling", False) is (build is tiny_allegro)
     call = wide_kwargs(output_type="pt")
     prompt = call.pop("prompt")
     method = Given(found=(2,), looks=(0.98,))

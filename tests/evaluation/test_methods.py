@@ -11,7 +11,7 @@ import torch
 
 from numina.evaluation import Case, Clip, EvaluationError, Plain, SpritesSuite, Task
 from numina.evaluation.methods import METHODS, BestOfSeeds, GivenLayout, Guided, methods_named
-from numina.generation.run import first_step_at, noise_levels
+from numina.generation.run import PipelineRun, first_step_at
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import RobustPlan
 from numina.methods.robust import Robust
@@ -140,8 +140,9 @@ def test_a_control_of_one_pass_mode_sets_in_after_the_first_look(pipe, plain, mo
         return bias(self, query, text, groups, strength, moment)
 
     monkeypatch.setattr(RobustPlan, "bias", watched)
+    call = {"prompt": CASE.prompt, **SUITE.call(CASE)}
     method = Robust(looks=(0.9, 0.7), schedule=GuidanceSchedule(until=0.3))
-    looked = first_step_at(noise_levels(pipe, SUITE.call(CASE)), 0.9)
+    looked = first_step_at(PipelineRun(pipe, call).noises, 0.9)
     assert looked > 0
     clip = GivenLayout(method, mode="one-pass").generate(task)
     assert min(guided) == looked + 1

@@ -54,13 +54,23 @@ class Seen:
         return self.query, self.key, self.value
 
 
+def moments(pipe: Any, site: Site, **changes: Any) -> list[Moment]:
+    """Every moment at which a site attends in a short run."""
+    return [each.moment for each in seen_at(pipe, [site], **changes)[0]]
+
+
 def seen_in(pipe: Any, layers: Iterable[int], **changes: Any) -> tuple[list[Seen], Clock]:
     """What the cross-attention of some layers sees in a short run, and the clock it ran by."""
+    return seen_at(pipe, [Site(layer, "cross") for layer in layers], **changes)
+
+
+def seen_at(pipe: Any, sites: Iterable[Site], **changes: Any) -> tuple[list[Seen], Clock]:
+    """What some sites see in a short run, and the clock it ran by."""
     seen: list[Seen] = []
 
     def record(query, key, value, moment, stock):
         seen.append(Seen(query.clone(), key.clone(), value.clone(), moment, stock))
         return stock(query, key, value)
 
-    _, clock = through_seam(pipe, {Site(layer, "cross"): record for layer in layers}, **changes)
+    _, clock = through_seam(pipe, dict.fromkeys(sites, record), **changes)
     return seen, clock

@@ -10,7 +10,7 @@ from torch.nn import functional
 from numina.attend import conditional
 from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import UnsupportedModelError
-from numina.generation.run import PipelineRun, noise_levels
+from numina.generation.run import PipelineRun
 from numina.integrations import Site
 from tests.integrations.seam_runs import latents, stock_attend, through_seam
 from tests.tiny_cogvideox import TEXT_KEYS, run_kwargs, tiny_cogvideox
@@ -135,7 +135,7 @@ def test_noise_levels_are_those_of_a_flow_with_the_same_signal_to_noise(pipe):
     signal_to_noise = [(1 - noise) ** 2 / noise**2 for noise in noises]
     assert signal_to_noise == pytest.approx((alpha_bars / (1 - alpha_bars)).tolist(), rel=1e-5)
     assert noises[0] == 1.0
-    assert tuple(noises) == noise_levels(pipe, {"num_inference_steps": STEPS})
+    assert tuple(noises) == PipelineRun(pipe, run_kwargs()).noises
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm"])

@@ -1,4 +1,4 @@
-"""generate() in joint attention: both modes, right counts and wrong ones, what is left behind."""
+"""generate() on every family but Wan: both modes, right counts and wrong ones, what is left."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from numina.generation.run import first_step_at, noise_levels
+from numina.generation.run import PipelineRun, first_step_at
 from numina.pipeline import generate
-from tests.families import JOINT, LAYERS, STEPS, Family
+from tests.families import FAMILIES, LAYERS, STEPS, Family
 from tests.integrations.seam_runs import processors
 from tests.pipeline.given import Given
 from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
@@ -18,9 +18,10 @@ from tests.tiny_hunyuan_video import tiny_hunyuan_video
 LOOK = 0.98
 
 
-@pytest.fixture(scope="module", params=JOINT)
+# Wan has test_generate.py.
+@pytest.fixture(scope="module", params=[name for name in FAMILIES if name != "wan"])
 def family(request) -> Family:
-    return JOINT[request.param]
+    return FAMILIES[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_one_pass_guides_without_an_extra_forward(pipe, family, untouched):
 def test_restart_stops_at_its_look_and_starts_again_from_the_same_noise(pipe, family, untouched):
     method = Finds(found=(2, 3))
     report = counted(pipe, method, "restart").report
-    look = first_step_at(noise_levels(pipe, {"num_inference_steps": STEPS}), method.verdict)
+    look = first_step_at(PipelineRun(pipe, wide_kwargs()).noises, method.verdict)
     assert report.decision == "guided"
     assert [each.step for each in report.looks] == [look, look]
     stopped = family.forwards * (look + 1)
@@ -80,12 +81,29 @@ def test_restart_stops_at_its_look_and_starts_again_from_the_same_noise(pipe, fa
     assert report.total.forwards == pytest.approx(stopped + family.forwards * STEPS)
 
 
+class Powerless(Finds):
+    """Finds a count wrong, and guides with no strength at all."""
+
+    def strength(self, noise, progress):
+        return 0.0
+
+
+def test_a_second_attempt_draws_the_noise_of_the_first(pipe, untouched):
+    """An ancestral scheduler draws at every step."""
+    video = counted(pipe, Powerless(found=(2, 3)), "restart")
+    assert len(video.report.looks) == 2
+    assert torch.equal(video.frames, untouched)
+
+
 def test_looks_see_the_grid_and_the_clean_latent(pipe, untouched):
     method = Finds(found=(3,))
     counted(pipe, method, "one-pass")
     (capture,) = method.captures
     assert capture.probs.shape == (LAYERS, 2, 1, *capture.grid.shape)
-    assert capture.clean.shape[1:] == (capture.grid.frames, 12, 12)
+    assert capture.clean.shape[1] == capture.grid.frames
+    # LTX has no patches in space, the others patches of 2 x 2.
+    assert capture.clean.shape[2:] in [(6, 6), (12, 12)]
+    assert capture.grid.shape[1:] == (6, 6)
 
 
 # On random weights a look may find no usable layout.
