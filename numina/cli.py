@@ -11,6 +11,7 @@ from numina.commands.demo import demo
 from numina.commands.doctor import doctor
 from numina.commands.evaluate import evaluate
 from numina.commands.generate import generate
+from numina.commands.prompts import prompts
 from numina.commands.screen import complain, note
 from numina.commands.tune import tune
 from numina.versions import incompatibilities
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("generate")(generate)
 app.command("evaluate")(evaluate)
+app.command("prompts")(prompts)
 app.command("doctor")(doctor)
 app.command("tune")(tune)
 

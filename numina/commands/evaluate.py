@@ -1,4 +1,4 @@
-"""``numina evaluate``: methods on a suite of prompts, counted exactly."""
+"""``numina evaluate``: methods on a suite of prompts, counted by a counter of choice."""
 
 import os
 from enum import StrEnum
@@ -7,27 +7,79 @@ from typing import Annotated, Any
 
 import typer
 
-from numina.commands.options import Out
+from numina.commands.options import (
+    Device,
+    DeviceOption,
+    DType,
+    DTypeOption,
+    Frames,
+    GuidanceScale,
+    Height,
+    NegativePrompt,
+    Offload,
+    Out,
+    Revision,
+    Steps,
+    Width,
+    given_call,
+)
 from numina.commands.screen import note
 
 # Each process holds the pipeline and the libraries, about a gigabyte.
 _MOST_WORKERS = 8
-_METHODS = "plain,paper,robust,one-pass,oracle,misplaced"
+_SPRITES_PROMPTS = 200
 
 
 class SuiteName(StrEnum):
     """What is drawn and judged."""
 
     SPRITES = "sprites"
+    COUNTBENCH = "countbench"
+    TRUE_SPRITES = "true-sprites"
+
+
+class CounterName(StrEnum):
+    """Who counts."""
+
+    EXACT = "exact"
+    GROUNDING_DINO = "grounding-dino"
+    OWLV2 = "owlv2"
+
+
+# What is compared, where nothing else is asked for. Exact places are known of sprites alone.
+_METHODS = {
+    SuiteName.SPRITES: "plain,paper,robust,one-pass,oracle,misplaced",
+    SuiteName.COUNTBENCH: "plain,paper,robust,one-pass",
+    SuiteName.TRUE_SPRITES: "plain",
+}
 
 
 def evaluate(
     out: Out,
-    suite: Annotated[SuiteName, typer.Option("--suite", help="Prompts.")] = SuiteName.SPRITES,
+    suite: Annotated[
+        SuiteName,
+        typer.Option(
+            "--suite",
+            help="Prompts: of the built-in world, of files, or true clips that judge a counter.",
+        ),
+    ] = SuiteName.SPRITES,
     methods: Annotated[
-        str, typer.Option("--methods", help="What to compare, separated by commas.")
-    ] = _METHODS,
-    prompts: Annotated[int, typer.Option("--prompts", min=1, help="Number of prompts.")] = 200,
+        str | None,
+        typer.Option(
+            "--methods",
+            help="What to compare, separated by commas.",
+            show_default=_METHODS[SuiteName.SPRITES],
+        ),
+    ] = None,
+    prompts: Annotated[
+        int | None,
+        typer.Option(
+            "--prompts",
+            min=1,
+            help="Number of prompts.",
+            show_default=f"{_SPRITES_PROMPTS}, or all of --prompts-file",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -37,44 +89,118 @@ def evaluate(
             help="Prompt i and its noise depend on seed + i; below 100000 settings were chosen.",
         ),
     ] = 100_000,
-    model: Annotated[
+    prompts_file: Annotated[
+        Path | None,
+        typer.Option("--prompts-file", help="countbench: one prompt a line.", dir_okay=False),
+    ] = None,
+    counts_file: Annotated[
         Path | None,
         typer.Option(
+            "--counts-file",
+            help="""countbench: the counts of each prompt, such as {"cats": 3}, one a line.""",
+            dir_okay=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
             "--model",
-            exists=True,
-            file_okay=False,
-            help="Folder of the suite's pipeline.",
+            help="Folder of the pipeline; of countbench also a hub name.",
             show_default="the embedded one",
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")] = None,
+    counter: Annotated[
+        CounterName | None,
+        typer.Option(
+            "--counter", help="Who counts.", show_default="exact, of countbench grounding-dino"
+        ),
+    ] = None,
+    counter_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--counter-model",
+            file_okay=False,
+            help="Folder of the detector.",
+            show_default="a pinned commit of the hub",
+        ),
+    ] = None,
+    clip_model: Annotated[
+        str | None,
+        typer.Option(
+            "--clip-model",
+            help="Measure the CLIP score too: folder of a CLIP, or openai/clip-vit-large-patch14.",
+        ),
+    ] = None,
+    steps: Steps = None,
+    frames: Frames = None,
+    height: Height = None,
+    width: Width = None,
+    guidance_scale: GuidanceScale = None,
+    negative_prompt: NegativePrompt = None,
+    device: DeviceOption = Device.AUTO,
+    dtype: DTypeOption = DType.AUTO,
+    offload: Offload = False,
+    revision: Revision = None,
     workers: Annotated[
         int | None,
         typer.Option(
             "--workers",
             min=1,
             help="Processes, of one thread each.",
-            show_default=f"the cores, {_MOST_WORKERS} at most",
+            show_default=f"the cores, {_MOST_WORKERS} at most; of countbench 1",
         ),
     ] = None,
 ) -> None:
     """Compare methods on the same prompts and noise; run again, it goes on where it stopped."""
-    from numina.evaluation import SpritesSuite
+    from numina.evaluation import CountBenchSuite, SpritesSuite
     from numina.evaluation import evaluate as run
+    from numina.evaluation.countbench import PipelineSource
     from numina.evaluation.methods import methods_named
+    from numina.evaluation.prompt_files import read_counted_prompts
+    from numina.evaluation.rendered_sprites import RenderedSprites
     from numina.evaluation.results import SUMMARY
 
     try:
-        chosen = methods_named(name.strip() for name in methods.split(","))
+        chosen = methods_named(name.strip() for name in (methods or _METHODS[suite]).split(","))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--methods") from None
-    settings = () if steps is None else (("num_inference_steps", steps),)
+    call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
+    settings, place = tuple(call.items()), device.value
+    placing = dtype is not DType.AUTO or offload or revision is not None
+    drawn: Any
+    if suite is SuiteName.COUNTBENCH:
+        if prompts_file is None or counts_file is None or model is None:
+            raise typer.BadParameter(
+                "the suite countbench needs all three",
+                param_hint="--prompts-file, --counts-file, --model",
+            )
+        asked = read_counted_prompts(prompts_file, counts_file)
+        source = PipelineSource(model, revision, place, dtype.value, offload)
+        judge = _counter(counter or CounterName.GROUNDING_DINO, counter_model, place)
+        drawn = CountBenchSuite(asked, source, judge, seed, settings)
+        number, most_workers = prompts or len(asked), 1
+    else:
+        _refuse(suite, "--prompts-file, --counts-file", prompts_file or counts_file)
+        _refuse(suite, "--dtype, --offload, --revision", placing)
+        judge = _counter(counter or CounterName.EXACT, counter_model, place)
+        number, most_workers = prompts or _SPRITES_PROMPTS, _MOST_WORKERS
+        if suite is SuiteName.SPRITES:
+            if model is not None and not Path(model).is_dir():
+                raise typer.BadParameter(f"{model} is no folder", param_hint="--model")
+            drawn = SpritesSuite(seed, Path(model) if model else None, settings, counter=judge)
+        else:
+            _refuse(suite, "--model", model)
+            _refuse(suite, "--steps, --frames, --height, …", settings)
+            _refuse(suite, "--methods other than plain", list(chosen) != ["plain"])
+            drawn = RenderedSprites(judge, seed)
     # Two processes of one thread do twice the work of one process of two threads, and more where
     # other programs want the cores as well: threads wait for each other in every layer.
-    workers = workers or min(_MOST_WORKERS, _cores())
-    summary = run(chosen, SpritesSuite(seed, model, settings), prompts, out, workers, note)
+    workers = workers or min(most_workers, _cores())
+    scorer = _scorer(clip_model, place)
+    summary = run(chosen, drawn, number, out, workers, note, scorer)
     typer.echo()
-    for line in table(summary):
+    lines = counter_lines(summary) if suite is SuiteName.TRUE_SPRITES else table(summary)
+    for line in lines:
         typer.echo(f"  {line}")
     typer.echo(f"\n  {out / SUMMARY}")
 
@@ -82,7 +208,8 @@ def evaluate(
 def table(summary: dict[str, Any]) -> list[str]:
     """The figures of every method, in columns."""
     width = max(map(len, summary["methods"]))
-    head = ("CountAcc", "95 %", "TC", "added", "removed", "forwards")
+    scored = all("clip_score" in figures for figures in summary["methods"].values())
+    head = ("CountAcc", "95 %", "TC", "added", "removed", "forwards", *(["CLIP"] * scored))
     lines = [" ".join([" " * width, *(f"{name:>9}" for name in head)])]
     for name, figures in summary["methods"].items():
         low, high = figures["ci95"]
@@ -93,9 +220,46 @@ def table(summary: dict[str, Any]) -> list[str]:
             _share(figures["additions_reached"]),
             _share(figures["removals_reached"]),
             f"{figures['forwards']:.2f} x",
+            *([_share(figures["clip_score"])] if scored else []),
         )
         lines.append(" ".join([f"{name:{width}}", *(f"{cell:>9}" for cell in cells)]))
     return lines
+
+
+def counter_lines(summary: dict[str, Any]) -> list[str]:
+    """How far a counter is off on clips with known truth."""
+    figures = summary["methods"]["plain"]
+    return [
+        f"counted right    {figures['count_acc']:.2f} of frames and nouns",
+        f"off by           {figures['mean_absolute_error']:.2f} on average",
+        f"of that too many {figures['mean_error']:+.2f}",
+    ]
+
+
+def _counter(name: CounterName, folder: Path | None, device: str) -> Any:
+    from numina.evaluation import DetectorCounter, SpritesCounter
+    from numina.evaluation.detectors import DETECTORS
+    from numina.evaluation.pretrained import Place
+
+    if name is CounterName.EXACT:
+        if folder is not None:
+            raise typer.BadParameter("the exact counter has none", param_hint="--counter-model")
+        return SpritesCounter()
+    return DetectorCounter(DETECTORS[name.value], Place(folder, device))
+
+
+def _scorer(model: str | None, device: str) -> Any:
+    from numina.evaluation.clip_score import CLIP, ClipScore
+    from numina.evaluation.pretrained import Place
+
+    if model is None:
+        return None
+    return ClipScore(Place(None if model == CLIP.repo else Path(model), device))
+
+
+def _refuse(suite: SuiteName, option: str, value: Any) -> None:
+    if value:
+        raise typer.BadParameter(f"the suite {suite.value} has no use for it", param_hint=option)
 
 
 def _cores() -> int:

@@ -1,19 +1,31 @@
 """``numina generate``: a prompt, counted, with any diffusers pipeline that numina knows."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from numina.commands.options import (
+    Device,
+    DeviceOption,
+    DType,
+    DTypeOption,
     Force,
+    Frames,
+    GuidanceScale,
+    Height,
     ModeOption,
+    NegativePrompt,
+    Offload,
     OnOom,
     Policy,
     PresetOption,
+    Revision,
     Rounds,
     Seed,
+    Steps,
+    Width,
+    given_call,
     read_counts,
 )
 from numina.commands.options import Preset as PresetName
@@ -22,23 +34,6 @@ from numina.commands.screen import note
 _DEFAULT_OUT = Path("numina-out")
 # Where a size is left to the model: the largest one that is common, so that space suffices.
 _LARGEST = (121, 720, 1280)
-
-
-class Device(StrEnum):
-    """Where the model runs."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    CPU = "cpu"
-
-
-class DType(StrEnum):
-    """Precision of the transformer and the text encoder."""
-
-    AUTO = "auto"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
 
 
 def generate(
@@ -75,25 +70,17 @@ def generate(
     on_oom: Annotated[
         OnOom, typer.Option("--on-oom", help="Without memory for guidance: fail, or run plainly.")
     ] = OnOom.RAISE,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")] = None,
-    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Number of frames.")] = None,
-    height: Annotated[int | None, typer.Option("--height", min=16, help="Pixels.")] = None,
-    width: Annotated[int | None, typer.Option("--width", min=16, help="Pixels.")] = None,
-    guidance_scale: Annotated[
-        float | None, typer.Option("--guidance-scale", min=0, help="Classifier-free guidance.")
-    ] = None,
-    negative_prompt: Annotated[
-        str | None, typer.Option("--negative-prompt", help="What not to draw.")
-    ] = None,
+    steps: Steps = None,
+    frames: Frames = None,
+    height: Height = None,
+    width: Width = None,
+    guidance_scale: GuidanceScale = None,
+    negative_prompt: NegativePrompt = None,
     fps: Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames a second.")] = 16,
-    device: Annotated[Device, typer.Option("--device", help="Where to run.")] = Device.AUTO,
-    dtype: Annotated[DType, typer.Option("--dtype", help="Precision.")] = DType.AUTO,
-    offload: Annotated[
-        bool, typer.Option("--offload", help="Keep on the device only the part that works.")
-    ] = False,
-    revision: Annotated[
-        str | None, typer.Option("--revision", help="Commit, tag or branch of a hub model.")
-    ] = None,
+    device: DeviceOption = Device.AUTO,
+    dtype: DTypeOption = DType.AUTO,
+    offload: Offload = False,
+    revision: Revision = None,
     force: Force = False,
 ) -> None:
     """Draw a prompt with the counts it asks for.
@@ -111,15 +98,7 @@ def generate(
 
     if not prompt.strip():
         raise PromptError("the prompt is empty")
-    call: dict[str, Any] = {
-        "num_inference_steps": steps,
-        "num_frames": frames,
-        "height": height,
-        "width": width,
-        "guidance_scale": guidance_scale,
-        "negative_prompt": negative_prompt,
-    }
-    call = {name: value for name, value in call.items() if value is not None}
+    call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
     size = [given or most for given, most in zip((frames, height, width), _LARGEST, strict=True)]
     folder = claim_folder(
         out or _DEFAULT_OUT / f"{slug(prompt)}-{seed}",

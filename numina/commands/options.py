@@ -43,6 +43,23 @@ class OnOom(StrEnum):
     UNGUIDED = "unguided"
 
 
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
+class DType(StrEnum):
+    """Precision of the transformer and the text encoder."""
+
+    AUTO = "auto"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+
+
 _EXAMPLE = """a JSON object such as '{"cats": 3}'"""
 
 ModeOption = Annotated[
@@ -51,6 +68,43 @@ ModeOption = Annotated[
 ]
 PresetOption = Annotated[Preset, typer.Option("--preset", help="Settings of the method.")]
 Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Guided runs of mode restart.")]
+
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Denoising steps.")]
+Frames = Annotated[int | None, typer.Option("--frames", min=1, help="Number of frames.")]
+Height = Annotated[int | None, typer.Option("--height", min=16, help="Pixels.")]
+Width = Annotated[int | None, typer.Option("--width", min=16, help="Pixels.")]
+GuidanceScale = Annotated[
+    float | None, typer.Option("--guidance-scale", min=0, help="Classifier-free guidance.")
+]
+NegativePrompt = Annotated[str | None, typer.Option("--negative-prompt", help="What not to draw.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.")]
+DTypeOption = Annotated[DType, typer.Option("--dtype", help="Precision.")]
+Offload = Annotated[
+    bool, typer.Option("--offload", help="Keep on the device only the part that works.")
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="Commit, tag or branch of a hub model.")
+]
+
+
+def given_call(
+    steps: int | None,
+    frames: int | None,
+    height: int | None,
+    width: int | None,
+    guidance_scale: float | None,
+    negative_prompt: str | None,
+) -> dict[str, Any]:
+    """Arguments of the pipeline call, of the options that were given."""
+    call = {
+        "num_inference_steps": steps,
+        "num_frames": frames,
+        "height": height,
+        "width": width,
+        "guidance_scale": guidance_scale,
+        "negative_prompt": negative_prompt,
+    }
+    return {name: value for name, value in call.items() if value is not None}
 
 
 def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:

@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numina.evaluation.failure import EvaluationError
 from numina.evaluation.suites import Case, Suite
 
 
@@ -54,6 +55,11 @@ class Evaluated(Protocol):
         """Whether the plain clip must be at hand."""
         ...
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether the suite must know the exact place of every instance (``MaskedSuite``)."""
+        ...
+
     def generate(self, task: Task) -> Clip: ...
 
 
@@ -62,6 +68,7 @@ class Plain:
     """The pipeline as it is, without a line of numina in it."""
 
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         return plain_clip(task)
@@ -87,4 +94,16 @@ def plain_clip(task: Task, attempt: int = 0) -> Clip:
     finally:
         for hook in hooks:
             hook.remove()
-    return Clip(output.frames[0], float(forwards), time.perf_counter() - started)
+    return Clip(first_video(output), float(forwards), time.perf_counter() - started)
+
+
+def first_video(output: Any) -> NDArray[np.float32]:
+    """The frames ``[F, Y, X, 3]`` of the one video that a pipeline call returns.
+
+    Raises:
+        EvaluationError: If the output holds no video: what was not made is no clip without things.
+    """
+    videos = getattr(output, "frames", None)
+    if videos is None or not len(videos):
+        raise EvaluationError(f"the pipeline returned {type(output).__name__} without a video")
+    return videos[0]

@@ -4,13 +4,15 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numina.attention.guide import Guide
-from numina.evaluation.clip import Clip, Evaluated, Plain, Task, plain_clip
+from numina.evaluation.clip import Clip, Evaluated, Plain, Task, first_video, plain_clip
 from numina.evaluation.failure import EvaluationError
+from numina.evaluation.suites import MaskedSuite
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun, denoisers, first_step_at, strength_of
@@ -29,18 +31,20 @@ SPRITE_PATCHES = 5.5
 
 @dataclass(frozen=True)
 class Guided:
-    """``numina.generate`` with a method, reading the counts from the prompt."""
+    """``numina.generate`` with a method, reading the counts from the prompt unless it is told."""
 
     method: Method
     mode: Mode
     rounds: int = 1
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         case, started = task.case, time.perf_counter()
         video = generate(
             task.pipe,
             case.prompt,
+            counts=dict(zip(case.nouns, case.targets, strict=True)) if case.told else "auto",
             preset=self.method,
             mode=self.mode,
             rounds=self.rounds,
@@ -56,7 +60,7 @@ class Guided:
             tuple(look.edit.before.count(noun) for noun in range(len(read)))
             for look in report.looks
         )
-        return Clip(video.frames[0], report.total.forwards, seconds, report.decision, seen)
+        return Clip(first_video(video), report.total.forwards, seconds, report.decision, seen)
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,12 @@ class GivenLayout:
     misplaced: bool = False
     mode: Mode = "restart"
     needs_plain: bool = True
+    needs_masks: ClassVar[bool] = True
 
     def generate(self, task: Task) -> Clip:
         case, plain, method, started = task.case, task.plain, self.method, time.perf_counter()
         assert plain is not None, "the runner provides the plain clip"
+        assert isinstance(task.suite, MaskedSuite), "the runner refuses the others"
         masks = task.suite.masks(plain.frames, case)
         layout = true_layout(masks, grid_of(task.pipe, plain.frames))
         if self.misplaced:
@@ -98,7 +104,7 @@ class GivenLayout:
 
 @dataclass(frozen=True)
 class BestOfSeeds:
-    """Plain runs from other noise until the exact counter is content; the best one is kept.
+    """Plain runs from other noise until the suite's counter is content; the best one is kept.
 
     Attributes:
         seeds: Runs at most, that of the plain clip included.
@@ -106,6 +112,7 @@ class BestOfSeeds:
 
     seeds: int = 5
     needs_plain: bool = True
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         best = task.plain
@@ -176,7 +183,7 @@ def _guided_by(
     guide = Guide(text, lambda moment: strength(moment) if moment.step > looked else 0.0)
     guide.enforce(method.plan([edit], request.num_nouns, mode))
     attempt = run.attempt({Site(layer, "cross"): guide for layer in range(run.num_layers)}, "guide")
-    return attempt.output.frames[0], attempt.cost.forwards
+    return first_video(attempt.output), attempt.cost.forwards
 
 
 def _accuracy(clip: Clip, task: Task) -> float:

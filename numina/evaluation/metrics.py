@@ -63,6 +63,11 @@ def absolute_error(seen: Observation) -> float:
     return float(np.abs(seen.counts - seen.targets[:, None]).mean())
 
 
+def signed_error(seen: Observation) -> float:
+    """Mean of the count less the one asked for: above 0 where there is too much."""
+    return float((seen.counts - seen.targets[:, None]).mean())
+
+
 def accuracy_by_count(clips: Sequence[Observation]) -> dict[int, float]:
     """Mean accuracy of the nouns by the count asked for; a count never asked for is absent."""
     shares: dict[int, list[float]] = {}

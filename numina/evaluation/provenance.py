@@ -42,7 +42,9 @@ def folder_hash(folder: Path) -> str:
         raise FormatError(f"{folder} holds no model; give the folder of a saved pipeline")
     digest = hashlib.sha256()
     for path in files:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        # Not read as a whole: the weights of a large model are larger than the memory.
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
     return digest.hexdigest()
 

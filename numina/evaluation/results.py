@@ -25,6 +25,9 @@ RESULTS, FAILURES, MANIFEST, SUMMARY = (
     "summary.json",
 )
 
+# What a manifest holds beside the basis of its results.
+_OURS = {"format", "code", "methods"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,6 +44,7 @@ class Row:
         seconds: Wall time.
         decision: What the method decided.
         seen: Instances per noun that it identified, at each look.
+        clip_score: How well the frames fit the prompt; None where it was not asked for.
     """
 
     seed: int
@@ -53,6 +57,7 @@ class Row:
     seconds: float
     decision: str
     seen: tuple[tuple[int, ...], ...] = ()
+    clip_score: float | None = None
 
     def observation(self) -> Observation:
         """Targets and counts as arrays."""
@@ -102,7 +107,8 @@ class ResultFile:
         """
         if (row.seed, row.method) in self.rows:
             raise FormatError(f"seed {row.seed} under {row.method} has a result already")
-        write_line(self._file, asdict(row))
+        fields = {name: value for name, value in asdict(row).items() if value is not None}
+        write_line(self._file, fields)
         self.rows[row.seed, row.method] = row
 
     def _hold(self) -> None:
@@ -160,7 +166,8 @@ def settle_manifest(
     manifest: dict[str, Any] = {"format": 1, **basis, "code": [], "methods": {}}
     if path.exists():
         manifest = read_json(path)
-        _refuse_changes(manifest, {"format": 1, **basis}, folder)
+        dropped = dict.fromkeys(manifest.keys() - basis.keys() - _OURS)
+        _refuse_changes(manifest, {"format": 1, **basis, **dropped}, folder)
         known = manifest["methods"]
         _refuse_changes(known, {n: s for n, s in methods.items() if n in known}, folder)
     elif (folder / RESULTS).exists():
@@ -224,6 +231,7 @@ def _row(line: bytes, where: str) -> Row:
             nouns=tuple(fields.pop("nouns")),
             forwards=float(fields.pop("forwards")),
             seconds=float(fields.pop("seconds")),
+            clip_score=float(fields.pop("clip_score")) if "clip_score" in fields else None,
             **fields,
         )
         row.observation()

@@ -11,6 +11,7 @@ import torch
 
 from numina.errors import NuminaError
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task
+from numina.evaluation.clip_score import Scorer
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.metrics import count_accuracy
 from numina.evaluation.progress import Progress
@@ -25,7 +26,7 @@ from numina.evaluation.results import (
     settle_manifest,
     write_line,
 )
-from numina.evaluation.suites import Suite
+from numina.evaluation.suites import MaskedSuite, Suite
 from numina.evaluation.summary import PLAIN, summarise
 from numina.evaluation.workers import in_processes
 from numina.output import claim_folder
@@ -55,6 +56,7 @@ def evaluate(
     out: Path | str,
     workers: int = 1,
     say: Callable[[str], None] = print,
+    scorer: Scorer | None = None,
 ) -> dict[str, Any]:
     """Run methods over the first cases of a suite and summarise them.
 
@@ -71,26 +73,33 @@ def evaluate(
         workers: Processes. With more than one, suite and methods must be picklable, and a script
             that calls this needs its ``if __name__ == "__main__"``.
         say: Takes a line of progress after every case.
+        scorer: Scores how well each clip fits its prompt, such as ``ClipScore``.
 
     Returns:
         The summary, as written to ``summary.json``.
 
     Raises:
         FormatError: If the folder holds results of other settings, or damaged ones.
-        EvaluationError: If a method failed on a case; the other cases were run all the same.
+        EvaluationError: If a method needs masks that the suite does not have, or failed on a case;
+            the other cases were run all the same.
     """
     if cases < 1 or workers < 1:
         raise ValueError(f"cases and workers must be at least 1, got {cases} and {workers}")
     if not isinstance(methods.get(PLAIN, Plain()), Plain):
         raise ValueError(f"the name {PLAIN!r} belongs to the plain run")
     methods = {PLAIN: Plain(), **methods}
+    _require_masks(methods, suite)
+    seeds = [suite.case(index).seed for index in range(cases)]
     out = Path(out)
     basis = {**suite.describe(), "threads": 1, "versions": versions()}
+    if scorer is not None:
+        basis["clip"] = scorer.describe()
     settings = {name: repr(method) for name, method in methods.items()}
     manifest = settle_manifest(out, basis, settings, commit())
-    seeds = [suite.case(index).seed for index in range(cases)]
     with ResultFile(out / RESULTS) as results:
-        failures = _fill(results, methods, suite, seeds, out / FAILURES, workers, say)
+        failures = _fill(
+            results, _Work(methods, suite, scorer), seeds, out / FAILURES, workers, say
+        )
     if failures:
         raise EvaluationError(
             f"{len(failures)} results could not be made, see {out / FAILURES}; first: seed "
@@ -107,15 +116,14 @@ def evaluate(
 
 def _fill(
     results: ResultFile,
-    methods: Mapping[str, Evaluated],
-    suite: Suite,
+    work: "_Work",
     seeds: Sequence[int],
     failure_path: Path,
     workers: int,
     say: Callable[[str], None],
 ) -> list[Failure]:
     """Make the rows that are missing; what failed is returned and logged, and tried next time."""
-    jobs = []
+    jobs, methods = [], work.methods
     for index, seed in enumerate(seeds):
         known = {name: results.rows.get((seed, name)) for name in methods}
         jobs.append(Job(index, {name: row for name, row in known.items() if row is not None}))
@@ -125,7 +133,7 @@ def _fill(
         for row in job.done.values():
             progress.note(row.method, count_accuracy(row.observation()))
     failures = []
-    for item in _items(open_jobs, methods, suite, workers):
+    for item in _items(open_jobs, work, workers):
         match item:
             case Row():
                 results.append(item)
@@ -141,7 +149,11 @@ def _fill(
 
 
 def run_job(
-    job: Job, pipe: Any, methods: Mapping[str, Evaluated], suite: Suite
+    job: Job,
+    pipe: Any,
+    methods: Mapping[str, Evaluated],
+    suite: Suite,
+    scorer: Scorer | None = None,
 ) -> Iterator[Row | Failure]:
     """Generate one case under every method that has no row of it yet."""
     case = suite.case(job.index)
@@ -157,6 +169,7 @@ def run_job(
             clip = plain if name == PLAIN else method.generate(task)
             assert clip is not None, "the plain clip was made above"
             counts = suite.count(clip.frames, case)
+            score = None if scorer is None else scorer.score(clip.frames, case.prompt)
         except NuminaError as error:
             yield Failure(case.seed, name, f"{type(error).__name__}: {error}")
             continue
@@ -171,20 +184,18 @@ def run_job(
             seconds=round(clip.seconds, 3),
             decision=clip.decision,
             seen=clip.seen,
+            clip_score=score,
         )
 
 
-def _items(
-    jobs: Sequence[Job], methods: Mapping[str, Evaluated], suite: Suite, workers: int
-) -> Iterator[Row | Failure | None]:
+def _items(jobs: Sequence[Job], work: "_Work", workers: int) -> Iterator[Row | Failure | None]:
     """Rows and failures as they come, and None after every case."""
     if not jobs:
         return
     if workers > 1:
-        yield from in_processes(_Work(methods, suite), jobs, min(workers, len(jobs)))
+        yield from in_processes(work, jobs, min(workers, len(jobs)))
         return
     with _one_thread():
-        work = _Work(methods, suite)
         work.prepare()
         for job in jobs:
             yield from work.run(job)
@@ -194,17 +205,21 @@ def _items(
 class _Work:
     """What a process does: load once, then run one job after the other."""
 
-    def __init__(self, methods: Mapping[str, Evaluated], suite: Suite) -> None:
-        self._methods = dict(methods)
-        self._suite = suite
+    def __init__(
+        self, methods: Mapping[str, Evaluated], suite: Suite, scorer: Scorer | None
+    ) -> None:
+        self.methods = dict(methods)
+        self._suite, self._scorer = suite, scorer
         self._pipe: Any = None
 
     def prepare(self) -> None:
         torch.set_num_threads(1)
+        if self._scorer is not None:
+            self._scorer.prepare()
         self._pipe = self._suite.load()
 
     def run(self, job: Job) -> Iterator[Row | Failure]:
-        return run_job(job, self._pipe, self._methods, self._suite)
+        return run_job(job, self._pipe, self.methods, self._suite, self._scorer)
 
 
 @contextmanager
@@ -215,6 +230,16 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _require_masks(methods: Mapping[str, Evaluated], suite: Suite) -> None:
+    """Refuse by name what a suite cannot serve, before anything is loaded."""
+    needy = [name for name, method in methods.items() if method.needs_masks]
+    if needy and not isinstance(suite, MaskedSuite):
+        raise EvaluationError(
+            f"{', '.join(needy)} must know the exact place of every instance, which the suite "
+            f"{suite.name} does not; leave {'it' if len(needy) == 1 else 'them'} out of --methods"
+        )
 
 
 def _require_same(plain: Clip, row: Row | None, suite: Suite, index: int) -> None:

@@ -1,20 +1,21 @@
 """Suites: numbered cases of prompt, targets and noise, and how to judge a clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from numina.evaluation.failure import EvaluationError
-from numina.sprites.counter import count_sprites, instance_masks
+from numina.evaluation.counters import Counter, SpritesCounter, refuse_broken
+from numina.sprites.counter import instance_masks
 from numina.sprites.world import prompt_for
 
 # Prompts of these seeds are for choosing settings; figures are reported on others.
 TUNING_SEEDS = range(100_000)
 REPORTING_SEED = 100_000
+_ATTEMPTS_APART = 2**27
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,20 @@ class Case:
         prompt: The prompt.
         nouns: What to count, in the order of the prompt.
         targets: The count asked for, per noun.
+        told: Whether methods are told nouns and targets, instead of reading them from the prompt.
     """
 
     seed: int
     prompt: str
     nouns: tuple[str, ...]
     targets: tuple[int, ...]
+    told: bool = False
+
+    def noise(self, attempt: int = 0) -> torch.Generator:
+        """The noise of the case; other noise for further attempts."""
+        # Seeds of further attempts lie far above those of any case. The generator of the CPU knows
+        # a seed by its lower 32 bits alone, so they may not lie higher.
+        return torch.Generator().manual_seed((self.seed + attempt * _ATTEMPTS_APART) % 2**32)
 
 
 class Suite(Protocol):
@@ -62,6 +71,11 @@ class Suite(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class MaskedSuite(Suite, Protocol):
+    """A suite that knows where every instance is, to the pixel."""
+
     def masks(self, frames: NDArray[np.float32], case: Case) -> list[NDArray[np.int32]]:
         """Exact masks of every noun, ``[F, Y, X]`` each: 0 for none, then 1, 2, … per frame."""
         ...
@@ -75,11 +89,13 @@ class SpritesSuite:
         seed: Seed of the first case; case ``i`` has ``seed + i``.
         folder: Folder of the pipeline; None for the shipped one.
         settings: Arguments of the pipeline call that differ from the shipped defaults.
+        counter: Who counts; masks are exact whoever counts.
     """
 
     seed: int = REPORTING_SEED
     folder: Path | None = None
     settings: tuple[tuple[str, Any], ...] = ()
+    counter: Counter = field(default=SpritesCounter(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -92,36 +108,33 @@ class SpritesSuite:
     def describe(self) -> dict[str, Any]:
         from numina.evaluation.provenance import folder_hash
 
+        exact = self.counter == SpritesCounter()
         return {
             "suite": self.name,
             "seed": self.seed,
             "call": self._arguments(),
             "dtype": "float32",
             "model_sha256": folder_hash(self._folder()),
+            **({} if exact else {"counter": self.counter.describe()}),
         }
 
     def case(self, index: int) -> Case:
-        scene = prompt_for(self.seed + index)
-        nouns, targets = zip(*scene.groups, strict=True)
-        return Case(self.seed + index, scene.caption, nouns, targets)
+        return sprites_case(self.seed + index)
 
     def load(self) -> Any:
         from numina.sprites.model import load
 
+        self.counter.prepare()
         return load(torch.float32, self._folder())
 
     def call(self, case: Case, attempt: int = 0) -> dict[str, Any]:
-        # Seeds of further attempts lie far above those of any case.
-        noise = torch.Generator().manual_seed(case.seed + attempt * 2**32)
-        return {**self._arguments(), "generator": noise, "output_type": "np"}
+        return {**self._arguments(), "generator": case.noise(attempt), "output_type": "np"}
 
     def count(self, frames: NDArray[np.float32], case: Case) -> NDArray[np.int64]:
-        _refuse_broken(frames)
-        found = count_sprites(frames)
-        return np.stack([found[noun] for noun in case.nouns])
+        return self.counter.count(frames, case.nouns)
 
     def masks(self, frames: NDArray[np.float32], case: Case) -> list[NDArray[np.int32]]:
-        _refuse_broken(frames)
+        refuse_broken(frames)
         found = instance_masks(frames)
         return [found[noun] for noun in case.nouns]
 
@@ -136,8 +149,8 @@ class SpritesSuite:
         return WEIGHTS if self.folder is None else self.folder
 
 
-def _refuse_broken(frames: NDArray[np.float32]) -> None:
-    if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
-        raise EvaluationError(f"a clip must be [F, Y, X, 3], got {frames.shape}")
-    if not np.isfinite(frames).all():
-        raise EvaluationError("the clip has pixels that are not finite")
+def sprites_case(seed: int) -> Case:
+    """The case of the sprites world that ``seed`` alone decides."""
+    scene = prompt_for(seed)
+    nouns, targets = zip(*scene.groups, strict=True)
+    return Case(seed, scene.caption, nouns, targets)

@@ -15,6 +15,7 @@ from numina.evaluation.metrics import (
     count_accuracy,
     mended_nouns,
     reached,
+    signed_error,
     temporal_consistency,
 )
 from numina.evaluation.results import Row
@@ -67,7 +68,8 @@ def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int])
     accuracy = {
         method: np.array([count_accuracy(seen) for seen in clips[method]]) for method in methods
     }
-    plain_forwards = _mean(row.forwards for row in table[PLAIN])
+    # A rendered clip costs none.
+    plain_forwards = _mean(row.forwards for row in table[PLAIN]) or 1.0
     return {
         "methods": {
             method: {
@@ -77,6 +79,7 @@ def summarise(rows: Iterable[Row], methods: Sequence[str], seeds: Sequence[int])
                 "seconds_per_prompt": _mean(row.seconds for row in table[method]),
                 "decisions": _tally(row.decision for row in table[method]),
                 "identified": _identified(table[method], clips[PLAIN]),
+                **_clip_score(table[method]),
             }
             for method in methods
         },
@@ -94,6 +97,7 @@ def _figures(
         "ci95": list(bootstrap_interval(accuracy)),
         "n": len(clips),
         "mean_absolute_error": _mean(absolute_error(seen) for seen in clips),
+        "mean_error": _mean(signed_error(seen) for seen in clips),
         "by_count": {str(target): share for target, share in accuracy_by_count(clips).items()},
         "removals_reached": reached(plain, clips, "removals"),
         "additions_reached": reached(plain, clips, "additions"),
@@ -144,6 +148,17 @@ def _identified(rows: Sequence[Row], plain: Sequence[Observation]) -> float | No
         if row.seen
     ]
     return float(np.mean(hits)) if hits else None
+
+
+def _clip_score(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean CLIP score, where it was asked for."""
+    scores = [row.clip_score for row in rows if row.clip_score is not None]
+    if 0 < len(scores) < len(rows):
+        raise EvaluationError(
+            f"{len(rows) - len(scores)} of {len(rows)} results have no CLIP score; "
+            "choose another --out"
+        )
+    return {"clip_score": _mean(scores)} if scores else {}
 
 
 def _tally(decisions: Iterable[str]) -> dict[str, int]:

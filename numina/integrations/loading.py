@@ -61,11 +61,7 @@ def load_pipeline(
 
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UnsupportedModelError("device 'cuda' was asked for, but torch finds no CUDA device")
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if dtype == "auto":
-        dtype = "bfloat16" if place == "cuda" else "float32"
+    place, dtype = placement(device, dtype)
     chosen = {"default": getattr(torch, dtype)}
     if not pipeline_class.__name__.startswith(_DECODES_AS_DENOISED):
         chosen["vae"] = torch.float32
@@ -83,6 +79,34 @@ def load_pipeline(
         pipe.to(place)
     name = Path(model).resolve().name if Path(model).is_dir() else model
     return LoadedPipeline(pipe, name, commit)
+
+
+def placement(device: str, dtype: str) -> tuple[str, str]:
+    """Device and precision with ``"auto"`` resolved: bfloat16 on CUDA, float32 on the CPU.
+
+    Raises:
+        UnsupportedModelError: If CUDA was asked for and there is none.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedModelError("device 'cuda' was asked for, but torch finds no CUDA device")
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if dtype == "auto":
+        dtype = "bfloat16" if place == "cuda" else "float32"
+    return place, dtype
+
+
+def commit_of(model: str, revision: str | None = None) -> str | None:
+    """The commit that ``load_pipeline`` would load; None for a folder.
+
+    Raises:
+        FormatError: If there is no such model, or its index is damaged.
+        UnsupportedModelError: If its pipeline is none of diffusers' own.
+    """
+    index, commit = _index(model, revision)
+    _pipeline_class(model, index)
+    return commit
 
 
 def _index(model: str, revision: str | None) -> tuple[dict[str, Any], str | None]:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -86,6 +86,7 @@ class Offset:
     by: int = 0
     seconds: float = 0.0
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         time.sleep(self.seconds)
@@ -105,6 +106,7 @@ class Refusing:
 
     mended: bool = False
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return "Refusing()"
@@ -122,6 +124,7 @@ class Buggy:
     """Fails as our own code would: with an error that nobody meant."""
 
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         raise ZeroDivisionError("a bug")
@@ -132,6 +135,7 @@ class Dying:
     """Ends its process without a word."""
 
     needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
         os._exit(9)

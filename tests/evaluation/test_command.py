@@ -6,7 +6,10 @@ from typer.testing import CliRunner
 
 from numina import evaluation
 from numina.commands.evaluate import evaluate, table
-from numina.evaluation import SpritesSuite
+from numina.evaluation import ClipScore, DetectorCounter, SpritesSuite
+from numina.evaluation.clip_score import CLIP
+from numina.evaluation.detectors import OWLV2
+from numina.evaluation.pretrained import Place
 
 SUMMARY = {
     "methods": {
@@ -56,16 +59,16 @@ def test_options_reach_the_runner(ordered, tmp_path):
         *("--model", str(tmp_path), "--steps", "7", "--out", str(out)),
     )
     assert result.exit_code == 0, result.output
-    methods, suite, prompts, folder, workers, _ = ordered[0]
+    methods, suite, prompts, folder, workers, _, scorer = ordered[0]
     assert list(methods) == ["plain", "one-pass"]
     assert suite == SpritesSuite(500, tmp_path, (("num_inference_steps", 7),))
-    assert (prompts, folder, workers) == (12, out, 3)
+    assert (prompts, folder, workers, scorer) == (12, out, 3, None)
     assert str(out / "summary.json") in result.output
 
 
 def test_without_options_figures_are_those_to_report(ordered, tmp_path):
     assert call("--out", str(tmp_path)).exit_code == 0
-    methods, suite, prompts, _, workers, _ = ordered[0]
+    methods, suite, prompts, _, workers, *_ = ordered[0]
     assert list(methods) == ["plain", "paper", "robust", "one-pass", "oracle", "misplaced"]
     assert suite == SpritesSuite(100_000)
     assert prompts == 200
@@ -77,6 +80,47 @@ def test_unknown_methods_are_refused_with_a_list(ordered, tmp_path):
     assert result.exit_code == 2
     assert "no method 'magic'" in " ".join(result.output.split())
     assert ordered == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--suite", "countbench", "--model", "x"), "needs all three"),
+        (("--prompts-file", "x"), "sprites has no use for it"),
+        (("--dtype", "float16"), "sprites has no use for it"),
+        (("--model", "no/such"), "no/such is no folder"),
+        (("--counter-model", "."), "the exact counter has none"),
+        (("--suite", "true-sprites", "--model", "x"), "true-sprites has no use for it"),
+        (("--suite", "true-sprites", "--steps", "3"), "true-sprites has no use for it"),
+        (("--suite", "true-sprites", "--methods", "robust"), "true-sprites has no use for it"),
+        (("--counter", "abacus"), "'abacus' is not one of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(ordered, tmp_path, options, message):
+    result = call("--out", str(tmp_path), *options)
+    assert result.exit_code == 2
+    words = result.output.replace("│", " ").split()
+    assert message in " ".join(words)
+    assert ordered == []
+
+
+def test_a_detector_may_judge_the_sprites(ordered, tmp_path):
+    result = call("--out", str(tmp_path), "--counter", "owlv2", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    suite = ordered[0][1]
+    assert suite.counter == DetectorCounter(OWLV2, Place(None, "cpu"))
+
+
+def test_the_pinned_clip_is_asked_for_by_its_name(ordered, tmp_path):
+    assert call("--out", str(tmp_path), "--clip-model", CLIP.repo).exit_code == 0
+    assert ordered[0][6] == ClipScore(Place())
+
+
+def test_scores_of_clip_get_a_column():
+    figures = {name: {**made, "clip_score": 31.25} for name, made in SUMMARY["methods"].items()}
+    lines = table({"methods": figures})
+    assert lines[0].endswith("forwards      CLIP")
+    assert lines[1].endswith("1.00 x     31.25")
 
 
 def test_the_table_shows_the_figures_in_columns():
