@@ -11,7 +11,7 @@ from diffusers.pipelines.allegro import pipeline_allegro
 from torch import Tensor, nn
 
 from numina.attend import Attend
-from numina.integrations.blocks import SeparateBlocks
+from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.refusals import (
     refuse_arguments,
     refuse_conditioning,
@@ -51,17 +51,11 @@ class AllegroAdapter(SeparateBlocks):
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, (AllegroAttnProcessor2_0,), layer)
-        return GuidedAllegroProcessor(attend, clock, layer)
+        return GuidedAllegroProcessor(stock, attend, clock, layer)
 
 
-class GuidedAllegroProcessor(AllegroAttnProcessor2_0):
+class GuidedAllegroProcessor(GuidedProcessor, AllegroAttnProcessor2_0):
     """``AllegroAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
-
-    def __init__(self, attend: Attend, clock: Clock, layer: int) -> None:
-        super().__init__()
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
 
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(

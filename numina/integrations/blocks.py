@@ -1,10 +1,11 @@
-"""Where attention happens in blocks that attend to video and text in modules of their own."""
+"""Where attention happens in the usual blocks, and what is put in a processor's place there."""
 
 from typing import Any, ClassVar
 
 from torch import nn
 
-from numina.integrations.seam import Adapter, Site
+from numina.attend import Attend
+from numina.integrations.seam import Adapter, Clock, Site
 
 
 class SeparateBlocks(Adapter):
@@ -19,3 +20,33 @@ class SeparateBlocks(Adapter):
         block: Any = getattr(transformer, self.blocks)[site.layer]
         attention: nn.Module = block.attn1 if site.kind == "self" else block.attn2
         return attention
+
+
+class JointBlocks(Adapter):
+    """Sites of blocks whose one ``attn1`` is for video and text."""
+
+    def num_layers(self, transformer: nn.Module) -> int:
+        return len(transformer.transformer_blocks)  # type: ignore[arg-type]
+
+    def module(self, transformer: nn.Module, site: Site) -> nn.Module:
+        block: Any = transformer.transformer_blocks[site.layer]  # type: ignore[index]
+        attention: nn.Module = block.attn1
+        return attention
+
+
+class GuidedProcessor:
+    """What our processors hold beside what they inherit from the stock one of their family.
+
+    Args:
+        stock: The processor whose place is taken; where it has a backend, it stays in use.
+        attend: Computes scores and softmax.
+        clock: Tells the moment.
+        layer: Index of the block.
+    """
+
+    def __init__(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> None:
+        super().__init__()
+        self._attention_backend = getattr(stock, "_attention_backend", None)
+        self.attend = attend
+        self.clock = clock
+        self.layer = layer

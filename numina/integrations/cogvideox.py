@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.blocks import GuidedProcessor, JointBlocks
 from numina.integrations.refusals import (
     refuse_arguments,
     refuse_conditioning,
     refuse_ignored_videos,
 )
-from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
+from numina.integrations.seam import Clock, ForwardPass, require_stock
 from numina.integrations.stock_attention import TorchAttention
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
@@ -39,16 +40,8 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
 )
 
 
-class CogVideoXAdapter(Adapter):
+class CogVideoXAdapter(JointBlocks):
     """Text-to-video transformers of CogVideoX 2B, 5B and 1.5: joint attention, text first."""
-
-    def num_layers(self, transformer: nn.Module) -> int:
-        return len(transformer.transformer_blocks)  # type: ignore[arg-type]
-
-    def module(self, transformer: nn.Module, site: Site) -> nn.Module:
-        block: Any = transformer.transformer_blocks[site.layer]  # type: ignore[index]
-        attention: nn.Module = block.attn1
-        return attention
 
     def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
@@ -70,18 +63,15 @@ class CogVideoXAdapter(Adapter):
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, _PROJECTIONS, layer)
-        return GuidedCogVideoXProcessor(_PROJECTIONS[type(stock)], attend, clock, layer)
+        return GuidedCogVideoXProcessor(stock, attend, clock, layer)
 
 
-class GuidedCogVideoXProcessor(CogVideoXAttnProcessor2_0):
+class GuidedCogVideoXProcessor(GuidedProcessor, CogVideoXAttnProcessor2_0):
     """``CogVideoXAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
-    def __init__(self, project: Projection, attend: Attend, clock: Clock, layer: int) -> None:
-        super().__init__()
-        self.project = project
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
+    def __init__(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> None:
+        super().__init__(stock, attend, clock, layer)
+        self.project = _PROJECTIONS[type(stock)]
 
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(

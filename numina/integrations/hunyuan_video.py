@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.blocks import GuidedProcessor
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
 from numina.integrations.stock_attention import DispatchedAttention
@@ -90,17 +91,8 @@ class HunyuanVideoAdapter(Adapter):
         return GuidedHunyuanVideoProcessor(stock, attend, clock, layer)
 
 
-class GuidedHunyuanVideoProcessor(HunyuanVideoAttnProcessor2_0):
+class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0):
     """``HunyuanVideoAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
-
-    def __init__(
-        self, stock: HunyuanVideoAttnProcessor2_0, attend: Attend, clock: Clock, layer: int
-    ) -> None:
-        super().__init__()
-        self._attention_backend = stock._attention_backend
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
 
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.blocks import SeparateBlocks
+from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.refusals import refuse_arguments, refuse_conditioning, refuse_mixed_masks
 from numina.integrations.seam import Clock, ForwardPass, require_stock
 from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
@@ -69,17 +69,8 @@ class LTXVideoAdapter(SeparateBlocks):
         return GuidedLTXVideoProcessor(stock, attend, clock, layer)
 
 
-class GuidedLTXVideoProcessor(LTXVideoAttnProcessor):
+class GuidedLTXVideoProcessor(GuidedProcessor, LTXVideoAttnProcessor):
     """``LTXVideoAttnProcessor`` whose scores and softmax are computed by an ``Attend``."""
-
-    def __init__(
-        self, stock: LTXVideoAttnProcessor, attend: Attend, clock: Clock, layer: int
-    ) -> None:
-        super().__init__()
-        self._attention_backend = stock._attention_backend
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
 
     def __call__(
         self,

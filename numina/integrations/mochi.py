@@ -11,23 +11,16 @@ from torch.nn import functional
 
 from numina.attend import Attend, Attention
 from numina.errors import ScheduleError
+from numina.integrations.blocks import GuidedProcessor, JointBlocks
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.refusals import refuse_mixed_masks
-from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
+from numina.integrations.seam import Clock, ForwardPass, require_stock
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
 
-class MochiAdapter(Adapter):
+class MochiAdapter(JointBlocks):
     """Text-to-video transformers of Mochi: joint attention, video first."""
-
-    def num_layers(self, transformer: nn.Module) -> int:
-        return len(transformer.transformer_blocks)  # type: ignore[arg-type]
-
-    def module(self, transformer: nn.Module, site: Site) -> nn.Module:
-        block: Any = transformer.transformer_blocks[site.layer]  # type: ignore[index]
-        attention: nn.Module = block.attn1
-        return attention
 
     def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
@@ -44,17 +37,11 @@ class MochiAdapter(Adapter):
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, (MochiAttnProcessor2_0,), layer)
-        return GuidedMochiProcessor(attend, clock, layer)
+        return GuidedMochiProcessor(stock, attend, clock, layer)
 
 
-class GuidedMochiProcessor(MochiAttnProcessor2_0):
+class GuidedMochiProcessor(GuidedProcessor, MochiAttnProcessor2_0):
     """``MochiAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
-
-    def __init__(self, attend: Attend, clock: Clock, layer: int) -> None:
-        super().__init__()
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
 
     def __call__(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.blocks import SeparateBlocks
+from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.seam import Clock, ForwardPass, require_stock
 from numina.integrations.stock_attention import DispatchedAttention
 from numina.video import VideoGrid
@@ -38,15 +38,8 @@ class WanAdapter(SeparateBlocks):
         return GuidedWanProcessor(stock, attend, clock, layer)
 
 
-class GuidedWanProcessor(WanAttnProcessor):
+class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
     """``WanAttnProcessor`` whose scores and softmax are computed by an ``Attend`` of ours."""
-
-    def __init__(self, stock: WanAttnProcessor, attend: Attend, clock: Clock, layer: int) -> None:
-        super().__init__()
-        self._attention_backend = stock._attention_backend
-        self.attend = attend
-        self.clock = clock
-        self.layer = layer
 
     def __call__(
         self,

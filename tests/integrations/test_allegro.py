@@ -9,7 +9,6 @@ from diffusers.models import attention_processor
 from diffusers.pipelines.allegro import pipeline_allegro
 from torch.nn import functional
 
-from numina.attend import conditional
 from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import TargetError, UnsupportedModelError
 from numina.generation.request import resolve_request
@@ -17,9 +16,8 @@ from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for
 from tests.integrations.seam_runs import latents, moments, seen_at, through_seam
 from tests.tiny_allegro import run_kwargs, tiny_allegro
-from tests.tiny_wan import NEGATIVE_PROMPT, PROMPT
 
-STEPS, LAYERS, KEYS = 4, 3, 16
+STEPS, LAYERS = 4, 3
 ALL_SITES = [Site(layer, kind) for layer in range(LAYERS) for kind in ("self", "cross")]
 V_PREDICTION = {
     "prediction_type": "v_prediction",
@@ -51,37 +49,6 @@ def test_an_attend_gets_what_the_model_would_have_attended_to(pipe, monkeypatch)
     assert len(ours) == len(theirs) == STEPS * len(ALL_SITES)
     for mine, expected in zip(ours, theirs, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(mine, expected, strict=True))
-
-
-def test_moments_follow_the_loop(pipe):
-    seen = moments(pipe, Site(1, "cross"))
-    assert [(m.step, m.branch, m.layer) for m in seen] == [(s, "both", 1) for s in range(STEPS)]
-    assert {m.grid.shape for m in seen} == {(3, 2, 2)}
-
-
-def test_moments_carry_the_mask_of_the_text(pipe):
-    lengths = [len(pipe.tokenizer(text).input_ids) for text in (NEGATIVE_PROMPT, PROMPT)]
-    expected = torch.zeros(2, KEYS)
-    for row, length in enumerate(lengths):
-        expected[row, length:] = -10_000
-    assert 0 < min(lengths) < max(lengths) < KEYS
-    assert all(torch.equal(m.key_offset, expected) for m in moments(pipe, Site(0, "cross")))
-    assert all(m.key_offset is None for m in moments(pipe, Site(0, "self")))
-
-
-def test_without_guidance_a_pass_is_the_conditional_branch(pipe):
-    _, clock = through_seam(pipe, {}, guidance_scale=1.0)
-    assert clock.forwards == STEPS
-    assert {m.branch for m in moments(pipe, Site(0, "self"), guidance_scale=1.0)} == {"cond"}
-
-
-def test_the_conditional_half_is_the_one_the_prompt_moves(pipe):
-    (_, cats, _), (_, dogs, _) = (
-        seen_at(pipe, [Site(0, "cross")], prompt=prompt, num_inference_steps=1)[0][0].tokens
-        for prompt in ("three cats", "two dogs")
-    )
-    assert torch.equal(cats[:1], dogs[:1])
-    assert not torch.equal(conditional("both", cats), conditional("both", dogs))
 
 
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])

@@ -8,31 +8,19 @@ from torch import Tensor
 
 from numina.attend import Attention, Moment, conditional
 from numina.attention.capture import Recorder
-from numina.attention.guide import Guide
-from numina.attention.text import Text
-from numina.generation.run import PipelineRun
 from numina.identify.sketch import SketchSpec, fixed_signs
 from numina.integrations import Site
-from numina_kernels import BiasMode, KeyGroups, LayoutBias
 from tests.families import JOINT, LAYERS
+from tests.run.given_nouns import NOUNS, attend_with, guide, text
 from tests.tiny_cogvideox import TEXT_KEYS, wide_kwargs
 
 LAYER, HEADS = 1, 2
 # Among the ten tokens of the prompt, which all families see; some mask the padding behind them.
-NOUNS = ((3, 4), (6,))
 
 
 @pytest.fixture(params=JOINT)
 def pipe(request):
     return JOINT[request.param].build()
-
-
-def text() -> Text:
-    return Text(KeyGroups.from_positions(NOUNS, TEXT_KEYS))
-
-
-def attend_with(pipe, attends):
-    return PipelineRun(pipe, wide_kwargs()).attempt(attends, "").output.frames
 
 
 @dataclass(frozen=True)
@@ -111,31 +99,6 @@ def test_capturing_is_bit_identical_and_materialises_the_papers_decomposition(pi
             seen = capture.features[frame, head].double()
             scale = float(expected.norm(dim=0)[0])
             torch.testing.assert_close(seen, expected, atol=1e-3 * scale, rtol=0)
-
-
-class Suppression:
-    """A plan that takes the first noun away from the first ``patches`` queries of the video."""
-
-    def __init__(self, patches, score=-1e4):
-        self.patches, self.score = patches, score
-
-    def bias(self, query, text, groups, strength, moment):
-        labels = torch.zeros(1, 2, query.shape[1], dtype=torch.int8)
-        labels[:, 0, : self.patches] = 1
-        return LayoutBias(
-            labels=labels,
-            groups=groups,
-            table=torch.tensor([0.0, self.score]).expand(1, 1, 2, 2).contiguous(),
-            mode=torch.full((1, 2, 2), BiasMode.ADD, dtype=torch.int8),
-            strength=strength,
-            key_offset=text.key_offset,
-        )
-
-
-def guide(patches, strength=1.0):
-    guide = Guide(text(), lambda moment: strength)
-    guide.enforce(Suppression(patches))
-    return guide
 
 
 def test_strong_suppression_removes_a_noun_in_its_region_and_nowhere_else(pipe):

@@ -8,31 +8,19 @@ import torch
 
 from numina.attend import Moment
 from numina.attention.capture import Recorder
-from numina.attention.guide import Guide
-from numina.attention.text import Text
-from numina.generation.run import PipelineRun
 from numina.integrations import Site
-from numina_kernels import BiasMode, KeyGroups, LayoutBias
+from tests.run.given_nouns import NOUNS, attend_with, guide, text
 from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import TEXT_KEYS, wide_kwargs
 from tests.tiny_ltx_video import tiny_ltx_video
 
 LAYER, LAYERS, STEP = 1, 3, 2
 SITE = Site(LAYER, "cross")
-NOUNS = ((3, 4), (6,))
 
 
 @pytest.fixture(params=[tiny_ltx_video, tiny_allegro], ids=["ltx-video", "allegro"])
 def pipe(request):
     return request.param()
-
-
-def text() -> Text:
-    return Text(KeyGroups.from_positions(NOUNS, TEXT_KEYS))
-
-
-def attend_with(pipe, attends):
-    return PipelineRun(pipe, wide_kwargs()).attempt(attends, "").output.frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,31 +78,6 @@ def test_the_models_own_attention_serves_the_first_rows_alone(layer):
     # The mask is of use: as many keys of the other row would give another result.
     swapped = layer.stock(layer.query[1:], layer.key[1:], layer.value[1:])
     assert not torch.allclose(swapped, whole[1:], atol=1e-4)
-
-
-class Suppression:
-    """A plan that takes the first noun away from the first ``patches`` patches."""
-
-    def __init__(self, patches, score=-1e4):
-        self.patches, self.score = patches, score
-
-    def bias(self, query, text, groups, strength, moment):
-        labels = torch.zeros(1, 2, query.shape[1], dtype=torch.int8)
-        labels[:, 0, : self.patches] = 1
-        return LayoutBias(
-            labels=labels,
-            groups=groups,
-            table=torch.tensor([0.0, self.score]).expand(1, 1, 2, 2).contiguous(),
-            mode=torch.full((1, 2, 2), BiasMode.ADD, dtype=torch.int8),
-            strength=strength,
-            key_offset=text.key_offset,
-        )
-
-
-def guide(patches, strength=1.0):
-    guide = Guide(text(), lambda moment: strength)
-    guide.enforce(Suppression(patches))
-    return guide
 
 
 def test_strong_suppression_removes_a_noun_in_its_region_and_nowhere_else(layer):
