@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numina.audit_record import AuditedNoun, AuditRecord, verify_audit
+    from numina.auditing import Audit, audit
     from numina.errors import (
         AlreadyGuidedError,
         CaptureMissedError,
@@ -39,6 +41,9 @@ except PackageNotFoundError:
 
 __all__ = [
     "AlreadyGuidedError",
+    "Audit",
+    "AuditRecord",
+    "AuditedNoun",
     "CaptureMissedError",
     "ConcurrentGuidanceError",
     "CountReport",
@@ -59,13 +64,18 @@ __all__ = [
     "VideoGrid",
     "__version__",
     "attached",
+    "audit",
     "generate",
     "parse_counts",
     "targets_from_counts",
+    "verify_audit",
 ]
 
 # Where each public name lives; every other one is an error class.
 _HOMES = {
+    "Audit": "numina.auditing",
+    "AuditRecord": "numina.audit_record",
+    "AuditedNoun": "numina.audit_record",
     "CountReport": "numina.record",
     "CountTarget": "numina.prompt.counts",
     "CountedVideo": "numina.pipeline",
@@ -73,9 +83,11 @@ _HOMES = {
     "LayoutEdit": "numina.layout",
     "VideoGrid": "numina.video",
     "attached": "numina.integrations",
+    "audit": "numina.auditing",
     "generate": "numina.pipeline",
     "parse_counts": "numina.prompt.counts",
     "targets_from_counts": "numina.prompt.counts",
+    "verify_audit": "numina.audit_record",
 }
 
 

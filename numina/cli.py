@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from numina import __version__
+from numina.commands.audit import audit
 from numina.commands.demo import demo
 from numina.commands.doctor import doctor
 from numina.commands.evaluate import evaluate
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("generate")(generate)
+app.command("audit")(audit)
 app.command("evaluate")(evaluate)
 app.command("prompts")(prompts)
 app.command("doctor")(doctor)

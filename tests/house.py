@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "numina.attend",
         "numina.layout",
         "numina.record",
+        "numina.audit_record",
         "numina.memory",
         "numina.output",
         "numina.versions",
@@ -29,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "numina.generation",
         "numina.pipeline",
+        "numina.auditing",
         "numina.report",
         "numina.evaluation",
         "numina.sprites",

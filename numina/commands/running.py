@@ -59,10 +59,7 @@ def run_story(pipe: Any, request: RunRequest, count_frames: CountFrames | None =
         generator = torch.Generator("cpu").manual_seed(request.seed)
         return {**request.call, "generator": generator, "output_type": "np"}
 
-    pipe.set_progress_bar_config(
-        disable=not sys.stderr.isatty(),
-        bar_format="  {desc:<10} {bar:32} {n_fmt}/{total_fmt}  {elapsed}",
-    )
+    show_progress(pipe)
     before, plain = (None, None)
     if request.compare:
         before, plain = _run_plainly(pipe, request.prompt, call())
@@ -84,6 +81,14 @@ def run_story(pipe: Any, request: RunRequest, count_frames: CountFrames | None =
         plain=plain,
         versions=versions,
         fps=request.fps,
+    )
+
+
+def show_progress(pipe: Any) -> None:
+    """A calm progress bar on a terminal, none elsewhere."""
+    pipe.set_progress_bar_config(
+        disable=not sys.stderr.isatty(),
+        bar_format="  {desc:<10} {bar:32} {n_fmt}/{total_fmt}  {elapsed}",
     )
 
 

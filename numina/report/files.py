@@ -1,15 +1,16 @@
-"""The files of one run: report.json, report.html, the strip and the videos."""
+"""The files of one run: report.json, report.html, the strip, the labels and the videos."""
 
 from pathlib import Path
 
 from numina.output import OutputFolder, write_all
+from numina.report.coco import coco_json, coco_labels
 from numina.report.document import to_json
 from numina.report.page import render_page
 from numina.report.story import RunStory
 from numina.report.strip import draw_strip
 from numina.report.video import encode_mp4
 
-REPORT, PAGE, STRIP = "report.json", "report.html", "strip.png"
+REPORT, PAGE, STRIP, LABELS = "report.json", "report.html", "strip.png", "labels.json"
 BEFORE, AFTER = "before.mp4", "after.mp4"
 
 # Everything but the videos: a page of long videos holds previews of them and a few dozen pictures.
@@ -18,7 +19,7 @@ _PAGE_BYTES = 24 * 2**20
 
 def file_names(*, with_before: bool) -> tuple[str, ...]:
     """Names of the files that a run writes."""
-    return (PAGE, AFTER, *((BEFORE,) if with_before else ()), STRIP, REPORT)
+    return (PAGE, AFTER, *((BEFORE,) if with_before else ()), STRIP, LABELS, REPORT)
 
 
 def space_needed(frames: int, height: int, width: int, *, with_before: bool) -> int:
@@ -47,5 +48,15 @@ def write_report(folder: OutputFolder, story: RunStory) -> dict[str, Path]:
     if story.before is not None:
         contents[BEFORE] = encode_mp4(story.before, story.fps)
     contents[STRIP] = draw_strip(story)
+    contents[LABELS] = _labels(story)
     contents[REPORT] = to_json(story).encode("ascii")
     return write_all(folder, contents)
+
+
+def _labels(story: RunStory) -> bytes:
+    layout, source = story.layout_after or (None, "layout")
+    nouns = [target.phrase for target in story.report.targets]
+    frames, height, width, _ = story.after.shape
+    return coco_json(
+        coco_labels(layout, nouns, (frames, height, width), video=AFTER, source=source)
+    )

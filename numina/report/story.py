@@ -119,19 +119,27 @@ class RunStory:
             return self.exact
         return tuple(self._layout_tally(noun) for noun in range(len(self.report.targets)))
 
-    def _layout_tally(self, noun: int) -> TargetTally:
+    @property
+    def layout_after(self) -> tuple[Layout, CountSource] | None:
+        """The layout of the counted run as far as it is known, and how; None without a look."""
         plain = self.plain_look
         if plain is None:
-            return TargetTally(None, None)
-        before = _tally(plain.edit.before, noun, "layout")
+            return None
         if self.report.decision != "guided" or not self.edits:
-            return TargetTally(before, before)
+            return plain.edit.before, "layout"
         # A look after the last edit has seen what guidance made of it; without one there is only
         # the plan.
         edit, last = self.edits[-1], self.report.looks[-1]
         if last is not edit:
-            return TargetTally(before, _tally(last.edit.before, noun, "layout"))
-        return TargetTally(before, _tally(edit.edit.after, noun, "plan"))
+            return last.edit.before, "layout"
+        return edit.edit.after, "plan"
+
+    def _layout_tally(self, noun: int) -> TargetTally:
+        plain, after = self.plain_look, self.layout_after
+        if plain is None or after is None:
+            return TargetTally(None, None)
+        layout, source = after
+        return TargetTally(_tally(plain.edit.before, noun, "layout"), _tally(layout, noun, source))
 
 
 def require_frames(name: str, frames: Frames) -> None:

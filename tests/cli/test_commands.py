@@ -72,7 +72,7 @@ def test_demo_writes_the_promised_files(world, tmp_path):
     out = tmp_path / "out"
     result = run("demo", "--out", out, "--prompt", made.story().report.prompt, "--seed", "7")
     assert result.exit_code == 0, result.output
-    names = {"report.json", "report.html", "before.mp4", "after.mp4", "strip.png"}
+    names = {"report.json", "report.html", "labels.json", "strip.png", "before.mp4", "after.mp4"}
     assert {path.name for path in out.iterdir()} == names
     document = json.loads((out / "report.json").read_text())
     (target,) = document["targets"]

@@ -15,9 +15,9 @@ def claimed(folder, with_before=True):
     return claim_folder(folder, file_names(with_before=with_before))
 
 
-def test_a_compared_run_writes_five_files(tmp_path):
+def test_a_compared_run_writes_six_files(tmp_path):
     paths = write_report(claimed(tmp_path), made.story())
-    names = {"report.json", "report.html", "before.mp4", "after.mp4", "strip.png"}
+    names = {"report.json", "report.html", "labels.json", "strip.png", "before.mp4", "after.mp4"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert next(iter(paths)) == "report.html"
     assert read_video(paths["before.mp4"]).shape == (5, 128, 128, 3)
