@@ -20,7 +20,7 @@ test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 10 m
 	$(PY) -m pytest -m "not gpu and not exhaustive"
 
 test-all: $(READY) ## Run everything: the large sweeps too, and the GPU tests where there is a GPU
-	$(PY) -m pytest
+	$(PY) -m pytest --hypothesis-profile=default
 
 lint: $(READY) ## Check style, formatting and types
 	$(PY) -m ruff check .

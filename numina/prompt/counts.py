@@ -215,7 +215,13 @@ def _analyse(
         raise TargetError(f"policy must be one of {get_args(Policy)}, got {policy!r}")
     words = split_words(prompt)
     groups, refusals = decide_groups(words, read_counts(words, policy))
-    return words, groups, refusals
+    countable = tuple(group for group in groups if group.reading.value <= _MAX_COUNT)
+    too_many = tuple(
+        Refusal(group.reading.noun, f"more than {_MAX_COUNT:,} are no count of things in a video")
+        for group in groups
+        if group.reading.value > _MAX_COUNT
+    )
+    return words, countable, (*refusals, *too_many)
 
 
 def _target(prompt: str, words: Sequence[Word], group: Group) -> CountTarget:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from numina.errors import PromptError, TargetError
@@ -232,8 +232,17 @@ WORDS = sorted({word for prompt in TABLE for word in prompt.split()})
 SOUPS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=14).map(" ".join)
 
 
+def test_a_number_beyond_all_videos_is_left_uncounted_with_the_reason():
+    prompt = "two thousand thousand cats and three dogs"
+    assert [(t.noun, t.count) for t in parse_counts(prompt)] == [("dogs", 3)]
+    (left,) = abstentions(prompt)
+    assert left.noun == "cats"
+    assert "more than 1,000,000" in left.reason
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), SOUPS), st.sampled_from(POLICIES))
+@example('2 THOUSAND THOUSAND"00', "explicit")
 def test_any_text_is_parsed_and_every_span_holds_its_noun(prompt: str, policy: str):
     if not prompt.strip():
         return
