@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# The same cases in every run, so that a failure is of the change at hand. `make test-all` draws others.
+# The same cases in every run, so that a failure is of the change at hand; `make test-all` draws
+# others.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
