@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numina.commands.options import (
+    Counts,
     Device,
     DeviceOption,
     DType,
     DTypeOption,
     Force,
+    Fps,
     Frames,
     GuidanceScale,
     Height,
+    Model,
     NegativePrompt,
     Offload,
     Policy,
+    PolicyOption,
     Revision,
     Seed,
     Steps,
     Width,
     given_call,
+    largest_size,
     read_counts,
 )
 from numina.commands.screen import note, printable
@@ -31,22 +36,12 @@ if TYPE_CHECKING:
 
 EXIT_FLAGGED = 3
 _DEFAULT_OUT = Path("numina-audit")
-# Where a size is left to the model: the largest one that is common, so that space suffices.
-_LARGEST = (121, 720, 1280)
 
 
 def audit(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.", show_default=False)] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", help="Folder or hub name of a diffusers pipeline.", show_default=False
-        ),
-    ] = None,
-    counts: Annotated[
-        str,
-        typer.Option("--counts", help='"auto", "required", or JSON such as \'{"red balls": 3}\'.'),
-    ] = "auto",
+    model: Model = "",
+    counts: Counts = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -65,16 +60,14 @@ def audit(
         ),
     ] = None,
     seed: Seed = 0,
-    policy: Annotated[
-        Policy, typer.Option("--policy", help="Which articles count as one.")
-    ] = Policy.SUBJECTS,
+    policy: PolicyOption = Policy.SUBJECTS,
     steps: Steps = None,
     frames: Frames = None,
     height: Height = None,
     width: Width = None,
     guidance_scale: GuidanceScale = None,
     negative_prompt: NegativePrompt = None,
-    fps: Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames a second.")] = 16,
+    fps: Fps = 16,
     device: DeviceOption = Device.AUTO,
     dtype: DTypeOption = DType.AUTO,
     offload: Offload = False,
@@ -89,13 +82,13 @@ def audit(
     flagged (or the record was changed), 2 where nothing came of it.
     """
     if verify is not None:
-        if prompt is not None or model is not None:
+        if prompt is not None or model:
             raise typer.BadParameter("--verify runs nothing; leave out the prompt and --model")
         _verify(verify)
         return
     if prompt is None:
         raise typer.BadParameter("say what to draw, or --verify FILE", param_hint="PROMPT")
-    if model is None:
+    if not model:
         raise typer.BadParameter("name a folder or hub name", param_hint="--model")
     wanted = read_counts(counts)
 
@@ -109,7 +102,7 @@ def audit(
     if not prompt.strip():
         raise PromptError("the prompt is empty")
     call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
-    size = [given or most for given, most in zip((frames, height, width), _LARGEST, strict=True)]
+    size = largest_size(frames, height, width)
     folder = claim_folder(
         out or _DEFAULT_OUT / f"{slug(prompt)}-{seed}",
         audit_file_names(),

@@ -6,19 +6,23 @@ from typing import Annotated
 import typer
 
 from numina.commands.options import (
+    Counts,
     Device,
     DeviceOption,
     DType,
     DTypeOption,
     Force,
+    Fps,
     Frames,
     GuidanceScale,
     Height,
+    Model,
     ModeOption,
     NegativePrompt,
     Offload,
     OnOom,
     Policy,
+    PolicyOption,
     PresetOption,
     Revision,
     Rounds,
@@ -26,28 +30,19 @@ from numina.commands.options import (
     Steps,
     Width,
     given_call,
+    largest_size,
     read_counts,
 )
 from numina.commands.options import Preset as PresetName
 from numina.commands.screen import note
 
 _DEFAULT_OUT = Path("numina-out")
-# Where a size is left to the model: the largest one that is common, so that space suffices.
-_LARGEST = (121, 720, 1280)
 
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.", show_default=False)],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", help="Folder or hub name of a diffusers pipeline.", show_default=False
-        ),
-    ],
-    counts: Annotated[
-        str,
-        typer.Option("--counts", help='"auto", "required", or JSON such as \'{"red balls": 3}\'.'),
-    ] = "auto",
+    model: Model,
+    counts: Counts = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,9 +59,7 @@ def generate(
     mode: ModeOption = None,
     preset: PresetOption = PresetName.ROBUST,
     rounds: Rounds = 1,
-    policy: Annotated[
-        Policy, typer.Option("--policy", help="Which articles count as one.")
-    ] = Policy.SUBJECTS,
+    policy: PolicyOption = Policy.SUBJECTS,
     on_oom: Annotated[
         OnOom, typer.Option("--on-oom", help="Without memory for guidance: fail, or run plainly.")
     ] = OnOom.RAISE,
@@ -76,7 +69,7 @@ def generate(
     width: Width = None,
     guidance_scale: GuidanceScale = None,
     negative_prompt: NegativePrompt = None,
-    fps: Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames a second.")] = 16,
+    fps: Fps = 16,
     device: DeviceOption = Device.AUTO,
     dtype: DTypeOption = DType.AUTO,
     offload: Offload = False,
@@ -99,7 +92,7 @@ def generate(
     if not prompt.strip():
         raise PromptError("the prompt is empty")
     call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
-    size = [given or most for given, most in zip((frames, height, width), _LARGEST, strict=True)]
+    size = largest_size(frames, height, width)
     folder = claim_folder(
         out or _DEFAULT_OUT / f"{slug(prompt)}-{seed}",
         file_names(with_before=compare),

@@ -87,6 +87,26 @@ Revision = Annotated[
 ]
 
 
+Model = Annotated[
+    str,
+    typer.Option("--model", help="Folder or hub name of a diffusers pipeline.", show_default=False),
+]
+Counts = Annotated[
+    str, typer.Option("--counts", help='"auto", "required", or JSON such as \'{"red balls": 3}\'.')
+]
+PolicyOption = Annotated[Policy, typer.Option("--policy", help="Which articles count as one.")]
+Fps = Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames a second.")]
+
+# Where a size is left to the model: the largest one that is common, so that space suffices.
+_LARGEST = (121, 720, 1280)
+
+
+def largest_size(frames: int | None, height: int | None, width: int | None) -> tuple[int, int, int]:
+    """Frames, height and width that a video may have, where some are left to the model."""
+    most_frames, most_height, most_width = _LARGEST
+    return frames or most_frames, height or most_height, width or most_width
+
+
 def given_call(
     steps: int | None,
     frames: int | None,
