@@ -1,6 +1,6 @@
 """CLIP score: how well the frames of a clip fit its prompt."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from numina.evaluation.counters import pictures
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.pretrained import (
+    Judge,
     Network,
     Pinned,
     Place,
@@ -44,7 +45,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class ClipScore:
+class ClipScore(Judge):
     """Cosine of the embeddings of frame and prompt, times 100, mean over the frames.
 
     Attributes:
@@ -54,14 +55,6 @@ class ClipScore:
 
     place: Place = Place()
     batch: int = 16
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch must be 1 or more, got {self.batch}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A process gets the settings and loads its own network.
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def describe(self) -> dict[str, Any]:
         return describe_network(CLIP, self.place, "clip_model")

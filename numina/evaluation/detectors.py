@@ -1,7 +1,7 @@
 """Counters for anything that has a name: open-vocabulary detectors, and with which settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from numina.evaluation.counters import pictures
 from numina.evaluation.detections import Detections
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.pretrained import (
+    Judge,
     Network,
     Pinned,
     Place,
@@ -87,7 +88,7 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class DetectorCounter:
+class DetectorCounter(Judge):
     """Counts the boxes that an open-vocabulary detector finds in every frame.
 
     Attributes:
@@ -99,14 +100,6 @@ class DetectorCounter:
     spec: DetectorSpec = GROUNDING_DINO
     place: Place = Place()
     batch: int = 8
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ValueError(f"batch must be 1 or more, got {self.batch}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A process gets the settings and loads its own network.
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def describe(self) -> dict[str, Any]:
         settings = asdict(self.spec)

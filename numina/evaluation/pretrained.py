@@ -1,8 +1,8 @@
 """Networks that judge clips: one commit, safe weights, nothing missing, no torchvision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -90,6 +90,22 @@ class Network:
             )
             for name, value in made.items()
         }
+
+
+class Judge:
+    """A frozen dataclass of settings whose network is cached beside its fields.
+
+    A process gets the settings and loads a network of its own; ``batch`` is one of them.
+    """
+
+    batch: int
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch must be 1 or more, got {self.batch}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
 
 def describe_network(pinned: Pinned, place: Place, argument: str) -> dict[str, Any]:
