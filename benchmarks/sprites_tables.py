@@ -23,6 +23,8 @@ TITLES = {
     "oracle-one-pass": "control: true layout, from the first look on",
     "misplaced-one-pass": "control: wrong places, from the first look on",
     "seed-search-5": "best of five seeds, by the exact counter",
+    "layout-search-5": "best of five seeds, by their layouts",
+    "search-5": "five seeds by their layouts, else robust",
 }
 
 

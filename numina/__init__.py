@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numina.pipeline import CountedVideo, generate
     from numina.prompt.counts import CountTarget, parse_counts, targets_from_counts
     from numina.record import CountReport
+    from numina.searching import FoundVideo, search
     from numina.video import VideoGrid
 
 try:
@@ -50,6 +51,7 @@ __all__ = [
     "CountTarget",
     "CountedVideo",
     "FormatError",
+    "FoundVideo",
     "Layout",
     "LayoutEdit",
     "LayoutError",
@@ -67,6 +69,7 @@ __all__ = [
     "audit",
     "generate",
     "parse_counts",
+    "search",
     "targets_from_counts",
     "verify_audit",
 ]
@@ -79,6 +82,7 @@ _HOMES = {
     "CountReport": "numina.record",
     "CountTarget": "numina.prompt.counts",
     "CountedVideo": "numina.pipeline",
+    "FoundVideo": "numina.searching",
     "Layout": "numina.layout",
     "LayoutEdit": "numina.layout",
     "VideoGrid": "numina.video",
@@ -86,6 +90,7 @@ _HOMES = {
     "audit": "numina.auditing",
     "generate": "numina.pipeline",
     "parse_counts": "numina.prompt.counts",
+    "search": "numina.searching",
     "targets_from_counts": "numina.prompt.counts",
     "verify_audit": "numina.audit_record",
 }

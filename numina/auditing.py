@@ -4,11 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from numina.audit_record import AuditedNoun, AuditRecord, Plain
-from numina.errors import PromptError
 from numina.generation.request import Counts
+from numina.generation.seeding import require_one_prompt, require_seeded, seeded
 from numina.layout import Layout
 from numina.methods.observing import Observing
 from numina.methods.robust import Robust
@@ -17,8 +15,7 @@ from numina.prompt.counts import Policy
 from numina.record import CountReport
 from numina.versions import installed_versions
 
-# Noise that the seed does not tell, and what only matters to guidance.
-_NOISE = ("generator", "latents")
+# What only matters to guidance.
 _OF_GUIDANCE = ("preset", "mode", "rounds", "on_oom")
 
 
@@ -74,8 +71,7 @@ def audit(
         ValueError: If the noise is given, or several videos are asked for.
         NuminaError: Whatever else ``generate`` raises.
     """
-    if not isinstance(prompt, str):
-        raise PromptError(f"prompt must be one text, got {prompt!r}; audit several one by one")
+    require_one_prompt(prompt)
     method = Robust() if method is None else method
     if not isinstance(method, Robust):
         raise TypeError(
@@ -83,7 +79,6 @@ def audit(
             "over the frames, so a video has no one count"
         )
     _check_call(call)
-    generator = torch.Generator("cpu").manual_seed(seed)
     video = generate(
         pipe,
         prompt,
@@ -91,7 +86,7 @@ def audit(
         preset=Observing(method),
         mode="restart",
         policy=policy,
-        generator=generator,
+        generator=seeded(seed),
         **call,
     )
     look = video.report.looks[0] if video.report.looks else None
@@ -113,14 +108,7 @@ def _check_call(call: dict[str, Any]) -> None:
     for name in _OF_GUIDANCE:
         if name in call:
             raise TypeError(f"audit guides nothing, so it takes no {name}; leave it out")
-    for name in _NOISE:
-        if call.get(name) is not None:
-            raise ValueError(
-                f"{name} must not be given, because the record names the seed; pass seed= instead"
-            )
-    videos = call.get("num_videos_per_prompt", 1)
-    if videos != 1:
-        raise ValueError(f"num_videos_per_prompt must be 1, got {videos!r}; audit one seed each")
+    require_seeded(call, "seed=")
 
 
 def _nouns(report: CountReport, layout: Layout | None) -> tuple[AuditedNoun, ...]:

@@ -2,24 +2,25 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
-from numina.errors import CaptureMissedError, OutOfMemoryError
+from numina.errors import OutOfMemoryError
+from numina.generation.guard import memory_watched, require_look
 from numina.generation.looking import Looker
 from numina.generation.one_pass import one_pass
 from numina.generation.outcome import Outcome
-from numina.generation.request import CountRequest, Counts, resolve_request
+from numina.generation.plain import plain_run
+from numina.generation.reporting import report_of
+from numina.generation.request import Counts, enhanced, resolve_request
 from numina.generation.restart import restart
 from numina.generation.run import PipelineRun, denoisers
 from numina.integrations import adapter_for
-from numina.memory import peak_bytes, reset_peak
 from numina.methods.method import Method, Mode
 from numina.methods.presets import method_named
-from numina.prompt.counts import Policy, abstentions
-from numina.record import CountReport, Decision, TargetRecord
+from numina.prompt.counts import Policy
+from numina.prompt.enhancement import Enhance
+from numina.record import CountReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ def generate(
     rounds: int = 1,
     policy: Policy = "subjects",
     on_oom: Literal["raise", "unguided"] = "raise",
+    enhance: Enhance | None = None,
     **call: Any,
 ) -> CountedVideo:
     """Generate videos with the number of things that the prompt asks for (arXiv 2604.08546).
@@ -81,6 +83,9 @@ def generate(
         rounds: Guided runs that restart mode may make, at least 1.
         policy: What an article counts as: ``"explicit"``, ``"subjects"`` or ``"all"``.
         on_oom: ``"unguided"`` runs plainly where guidance runs out of memory.
+        enhance: Rewrites each prompt before it is drawn, such as a language model that adds detail.
+            The counts are those of the prompt as given; their nouns must still be named. Without
+            a count, the prompt is drawn as rewritten.
         **call: The pipeline's own arguments, e.g. ``num_frames``, ``generator``.
 
     Returns:
@@ -102,6 +107,8 @@ def generate(
     if on_oom not in ("raise", "unguided"):
         raise ValueError(f'on_oom must be "raise" or "unguided", got {on_oom!r}')
     adapter = adapter_for(denoisers(pipe)[0])
+    if enhance is not None:
+        prompt, counts = enhanced(prompt, counts, policy, enhance)
     request = resolve_request(pipe, prompt, counts, policy, adapter, call)
     call = {"prompt": prompt if isinstance(prompt, str) else list(prompt), **call}
 
@@ -109,7 +116,7 @@ def generate(
     outcome = _outcome(pipe, call, looker, mode, rounds, on_oom)
     settings: dict[str, Any] = {"preset": method.name, "mode": mode, "rounds": rounds}
     reports = tuple(
-        _report(row, looker, outcome, policy, settings) for row in range(len(request.rows))
+        report_of(row, looker, outcome, policy, settings) for row in range(len(request.rows))
     )
     output = outcome.output
     return CountedVideo(output[0] if isinstance(output, tuple) else output.frames, reports)
@@ -121,44 +128,22 @@ def _outcome(
     request = looker.request
     text = request.text()
     run = PipelineRun(pipe, call, len(request.rows), on_encoded=text.measure)
-    reset_peak()
     try:
-        if request.num_nouns == 0:
-            return _plain(run)
-        outcome = (
-            one_pass(run, looker, text)
-            if mode == "one-pass"
-            else restart(run, looker, text, rounds)
-        )
-    except torch.OutOfMemoryError as error:
+        with memory_watched('on_oom="unguided" for a plain run'):
+            if request.num_nouns == 0:
+                return plain_run(run)
+            outcome = (
+                one_pass(run, looker, text)
+                if mode == "one-pass"
+                else restart(run, looker, text, rounds)
+            )
+    except OutOfMemoryError:
         if on_oom == "raise":
-            raise OutOfMemoryError(
-                f"out of memory at a peak of {peak_bytes() / 2**30:.1f} GiB while counting; try "
-                "fewer frames or a smaller frame, pipe.enable_model_cpu_offload(), or "
-                'on_oom="unguided" for a plain run'
-            ) from error
+            raise
         warnings.warn("out of memory under guidance; running plainly", stacklevel=3)
-        return _plain(run, failed=True)
-    seen = any(looker.looks) or looker.unusable
-    if not seen and not getattr(pipe, "interrupt", False):
-        raise CaptureMissedError(
-            "the run ended without a look: the layers to be looked at never ran. Disable the "
-            "transformer's cache (disable_cache()) and try again"
-        )
-    if looker.unusable:
-        warnings.warn(
-            "a look changed nothing: "
-            + "; ".join(f"video {row}, {why}" for row, why in sorted(looker.unusable.items())),
-            stacklevel=3,
-        )
+        return plain_run(run, forgone="guidance ran out of memory, so the plain run was made")
+    require_look(pipe, looker)
     return outcome
-
-
-def _plain(run: PipelineRun, failed: bool = False) -> Outcome:
-    attempt = run.attempt({}, "generate")
-    return Outcome(
-        attempt.output, False, (), replace(attempt.cost, forwards=0.0), attempt.cost, failed
-    )
 
 
 def _settled_mode(mode: Mode | None, method: Method) -> Mode:
@@ -169,48 +154,3 @@ def _settled_mode(mode: Mode | None, method: Method) -> Mode:
     if mode == "one-pass" and not method.looks:
         raise ValueError(f'preset {method.name!r} has no one-pass mode; use mode="restart"')
     return mode
-
-
-def _report(
-    row: int, looker: Looker, outcome: Outcome, policy: Policy, settings: dict[str, Any]
-) -> CountReport:
-    asked = looker.request.rows[row]
-    decision, reason = _decision(row, looker, outcome, policy)
-    return CountReport(
-        prompt=asked.prompt,
-        targets=tuple(
-            TargetRecord(target.noun, target.phrase, target.count, target.spans)
-            for target in asked.targets
-        ),
-        decision=decision,
-        reason=reason,
-        looks=tuple(looker.looks[row]),
-        strengths=outcome.strengths if decision == "guided" else (),
-        identify=outcome.identify,
-        total=replace(outcome.total, peak_bytes=peak_bytes()),
-        settings=settings,
-    )
-
-
-def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tuple[Decision, str]:
-    asked: CountRequest = looker.request
-    prompt, targets = asked.rows[row].prompt, asked.rows[row].targets
-    if not targets:
-        doubts = "; ".join(f"{each.noun}: {each.reason}" for each in abstentions(prompt, policy))
-        return "continued", "the prompt names no count" + (f" ({doubts})" if doubts else "")
-    if outcome.failed:
-        return "unguided", "guidance ran out of memory, so the plain run was made"
-    edits = [look.edit for look in looker.looks[row] if not look.edit.is_empty]
-    if not edits:
-        if row in looker.unusable:
-            return "unguided", looker.unusable[row]
-        return "continued", "the layout already held every count asked for"
-    if not outcome.guided:
-        return "unguided", "the count was found wrong, but too late to guide"
-    seen = edits[0].before
-    wrong = [
-        f"{seen.count(noun)} instead of {target.count} for {target.phrase!r}"
-        for noun, target in enumerate(targets)
-        if seen.count(noun) != target.count
-    ]
-    return "guided", "the layout held " + " and ".join(wrong or ["other counts in some frames"])

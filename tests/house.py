@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "numina.generation",
         "numina.pipeline",
         "numina.auditing",
+        "numina.searching",
         "numina.report",
         "numina.evaluation",
         "numina.sprites",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numina.attention.guide import Guide
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task, first_video, plain_clip
 from numina.evaluation.failure import EvaluationError
-from numina.evaluation.suites import MaskedSuite
+from numina.evaluation.suites import Case, MaskedSuite
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun, denoisers, first_step_at, strength_of
@@ -23,6 +23,8 @@ from numina.methods.method import Method, Mode, Sighting
 from numina.methods.paper import Paper
 from numina.methods.robust import Robust
 from numina.pipeline import generate
+from numina.record import CountReport
+from numina.searching import search
 
 # Patches that a sprite has on average in the true layout of true clips (40 seeds): 5.0 in the first
 # latent frame, 6.1 in the others, which hold two frames of drift.
@@ -50,17 +52,39 @@ class Guided:
             rounds=self.rounds,
             **task.suite.call(case),
         )
-        seconds, report = time.perf_counter() - started, video.report
-        read = tuple(target.count for target in report.targets)
-        if read != case.targets:
-            raise EvaluationError(
-                f"{case.prompt!r} asks for {case.targets}, but was read as {read}"
-            )
-        seen = tuple(
-            tuple(look.edit.before.count(noun) for noun in range(len(read)))
-            for look in report.looks
+        return _told(video, video.report, case, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """``numina.search`` with a method: seeds are left at the look, told from the layout alone.
+
+    Attributes:
+        method: Who looks and guides.
+        seeds: Runs at most, that of the plain clip's noise included.
+        rounds: Guided runs where no seed is right.
+    """
+
+    method: Method
+    seeds: int = 5
+    rounds: int = 1
+    needs_plain: bool = False
+    needs_masks: ClassVar[bool] = False
+
+    def generate(self, task: Task) -> Clip:
+        case, started = task.case, time.perf_counter()
+        call = task.suite.call(case)
+        del call["generator"]
+        found = search(
+            task.pipe,
+            case.prompt,
+            seeds=[case.noise_seed(attempt) for attempt in range(self.seeds)],
+            counts=dict(zip(case.nouns, case.targets, strict=True)) if case.told else "required",
+            preset=self.method,
+            rounds=self.rounds,
+            **call,
         )
-        return Clip(first_video(video), report.total.forwards, seconds, report.decision, seen)
+        return _told(found, found.report, case, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -143,6 +167,8 @@ METHODS: Mapping[str, Evaluated] = MappingProxyType(
         "oracle-one-pass": GivenLayout(Robust(), mode="one-pass"),
         "misplaced-one-pass": GivenLayout(Robust(), misplaced=True, mode="one-pass"),
         "seed-search-5": BestOfSeeds(5),
+        "layout-search-5": Searched(Robust(), seeds=5, rounds=0),
+        "search-5": Searched(Robust(), seeds=5),
     }
 )
 
@@ -163,6 +189,17 @@ def methods_named(names: Iterable[str]) -> dict[str, Evaluated]:
     if not chosen:
         raise ValueError(f"name a method at least: {', '.join(METHODS)}")
     return chosen
+
+
+def _told(video: Any, report: CountReport, case: Case, seconds: float) -> Clip:
+    """The clip that a counted run made, if it counted what the case asks for."""
+    read = tuple(target.count for target in report.targets)
+    if read != case.targets:
+        raise EvaluationError(f"{case.prompt!r} asks for {case.targets}, but was read as {read}")
+    seen = tuple(
+        tuple(look.edit.before.count(noun) for noun in range(len(read))) for look in report.looks
+    )
+    return Clip(first_video(video), report.total.forwards, seconds, report.decision, seen)
 
 
 def _guided_by(

@@ -36,11 +36,15 @@ class Case:
     targets: tuple[int, ...]
     told: bool = False
 
-    def noise(self, attempt: int = 0) -> torch.Generator:
-        """The noise of the case; other noise for further attempts."""
+    def noise_seed(self, attempt: int = 0) -> int:
+        """Seed of the noise of the case; others for further attempts."""
         # Seeds of further attempts lie far above those of any case. The generator of the CPU knows
         # a seed by its lower 32 bits alone, so they may not lie higher.
-        return torch.Generator().manual_seed((self.seed + attempt * _ATTEMPTS_APART) % 2**32)
+        return (self.seed + attempt * _ATTEMPTS_APART) % 2**32
+
+    def noise(self, attempt: int = 0) -> torch.Generator:
+        """The noise of the case; other noise for further attempts."""
+        return torch.Generator().manual_seed(self.noise_seed(attempt))
 
 
 class Suite(Protocol):

@@ -23,7 +23,14 @@ from numina.evaluation.results import Row
 PLAIN = "plain"
 # Beside the gain over the plain run: who is compared with whom, where both were run.
 CHALLENGERS = ("robust", "robust-2", "one-pass", "oracle")
-RIVALS = ("paper", "paper-scaled", "misplaced", "misplaced-one-pass", "seed-search-5")
+RIVALS = (
+    "paper",
+    "paper-scaled",
+    "misplaced",
+    "misplaced-one-pass",
+    "seed-search-5",
+    "layout-search-5",
+)
 # Whose removals are compared with those of the control that guides from the same step on.
 CONTROLS = (
     ("robust", "misplaced"),

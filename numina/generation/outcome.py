@@ -1,4 +1,4 @@
-"""What a mode of generation hands back."""
+"""What a way of generating hands back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ class Outcome:
         strengths: ``(noise, strength)`` of every guided step.
         identify: Cost up to the decision, where a run of its own led to it.
         total: Cost of everything.
-        failed: Whether guidance was given up, out of memory, for a plain run.
+        forgone: Why a plan was not enforced that might have been; empty where none was forgone.
     """
 
     output: Any
@@ -24,4 +24,4 @@ class Outcome:
     strengths: tuple[tuple[float, float], ...]
     identify: Cost
     total: Cost
-    failed: bool = False
+    forgone: str = ""

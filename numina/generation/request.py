@@ -10,6 +10,7 @@ from numina.attention.text import Text
 from numina.errors import PromptError
 from numina.integrations import Adapter
 from numina.prompt.counts import CountTarget, Policy, parse_counts, targets_from_counts
+from numina.prompt.enhancement import Enhance, counts_of, enhanced_prompt
 from numina.prompt.tokens import key_groups, locate_tokens
 
 Counts = Mapping[str, int] | Sequence[Mapping[str, int]] | Literal["auto", "required"]
@@ -89,21 +90,10 @@ def resolve_request(
             "counting needs the prompt itself, because it must know which token names which noun; "
             "pass prompt= instead of prompt_embeds="
         )
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if not prompts:
-        raise PromptError("the list of prompts is empty")
-    wishes: list[Any] = (
-        list(counts)
-        if isinstance(counts, Sequence) and not isinstance(counts, str)
-        else [counts] * len(prompts)
-    )
-    if len(wishes) != len(prompts):
-        raise PromptError(f"{len(prompts)} prompts, but counts for {len(wishes)}")
-
     max_length = call.get("max_sequence_length", default_of(pipe, "max_sequence_length", 512))
     frame = adapter.prompt_frame(call)
     rows = []
-    for text, wish in zip(prompts, wishes, strict=True):
+    for text, wish in _wishes(prompt, counts):
         targets = _targets(text, wish, policy)
         positions = locate_tokens(
             text,
@@ -116,6 +106,47 @@ def resolve_request(
         rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)
     changing = call.get("callback_on_step_end_tensor_inputs") or ()
     return CountRequest(tuple(rows), max_length, may_fold="prompt_embeds" not in changing)
+
+
+def enhanced(
+    prompt: str | Sequence[str], counts: Counts, policy: Policy, enhance: Enhance
+) -> tuple[str | list[str], list[Mapping[str, int]]]:
+    """Prompts as rewritten, and the counts that they were given with.
+
+    Args:
+        prompt: One prompt or a list of them.
+        counts: As for ``resolve_request``.
+        policy: As for ``resolve_request``.
+        enhance: Rewrites a prompt.
+
+    Raises:
+        PromptError: Without a prompt, or if a rewriting has lost a counted noun.
+        TargetError: If a count cannot be meant, or its noun is not in the prompt as given.
+    """
+    if prompt is None:
+        raise PromptError("enhance needs a prompt to rewrite; pass prompt=")
+    written: list[str] = []
+    asked: list[Mapping[str, int]] = []
+    for text, wish in _wishes(prompt, counts):
+        targets = _targets(text, wish, policy)
+        written.append(enhanced_prompt(text, targets, enhance))
+        asked.append(counts_of(targets))
+    return (written[0] if isinstance(prompt, str) else written), asked
+
+
+def _wishes(prompt: str | Sequence[str], counts: Counts) -> list[tuple[str, Any]]:
+    """Every prompt with what is to be counted in it."""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if not prompts:
+        raise PromptError("the list of prompts is empty")
+    wishes: list[Any] = (
+        list(counts)
+        if isinstance(counts, Sequence) and not isinstance(counts, str)
+        else [counts] * len(prompts)
+    )
+    if len(wishes) != len(prompts):
+        raise PromptError(f"{len(prompts)} prompts, but counts for {len(wishes)}")
+    return list(zip(prompts, wishes, strict=True))
 
 
 def _targets(prompt: str, wish: Any, policy: Policy) -> tuple[CountTarget, ...]:

@@ -137,6 +137,13 @@ class PipelineRun:
         self._seconds_before = time.perf_counter() - started
         return self._scale.levels(scheduler)
 
+    def from_noise(self, generator: torch.Generator) -> "PipelineRun":
+        """The same call from other noise. The prompt is not encoded again."""
+        other = copy.copy(self)
+        other._call = {**self._call, "generator": generator}
+        other._random = _RandomState(generator)
+        return other
+
     def guidance_scale(self) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
         return self._adapter.guidance_scale(self._pipe, self._call)

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from numina.evaluation import Case, Clip, EvaluationError, Plain, SpritesSuite, Task
-from numina.evaluation.methods import METHODS, BestOfSeeds, GivenLayout, Guided, methods_named
+from numina.evaluation.clip import plain_clip
+from numina.evaluation.methods import (
+    METHODS,
+    BestOfSeeds,
+    GivenLayout,
+    Guided,
+    Searched,
+    methods_named,
+)
 from numina.generation.run import PipelineRun, first_step_at
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import RobustPlan
@@ -23,6 +31,7 @@ from numina.sprites.model import (
     build_transformer,
 )
 from tests.evaluation.made import MadeSuite, clip_of
+from tests.pipeline.given import Given
 
 STEPS = 6
 # A grid of 3 x 8 x 8 patches: large enough for four sprites, small enough for a unit test.
@@ -219,3 +228,24 @@ def test_a_broken_clip_is_refused_and_has_no_count():
             judge(broken, CASE)
         with pytest.raises(EvaluationError, match=re.escape("must be [F, Y, X, 3]")):
             judge(broken[:0], CASE)
+
+
+def test_a_search_goes_through_the_noises_of_the_case(pipe):
+    case = Case(3, "two apples drifting left", ("apples",), (2,))
+    task = Task(pipe, SUITE, case)
+    clip = Searched(Given(found=(1, 2)), seeds=3).generate(task)
+    second = plain_clip(task, attempt=1)
+    np.testing.assert_array_equal(clip.frames, second.frames)
+    assert (clip.decision, clip.seen) == ("continued", ((2,),))
+    # The first seed was left at its look, in the middle of a forward.
+    assert second.forwards < clip.forwards < 2 * second.forwards
+    guided = Searched(Given(found=(1, 1, 2)), seeds=2).generate(task)
+    assert (guided.decision, guided.seen) == ("guided", ((1,), (2,)))
+
+
+def test_a_search_is_told_the_counts_where_methods_are_told(pipe):
+    case = Case(3, "two apples drifting left", ("apples",), (3,))
+    method = Searched(Given(found=(3,)), seeds=1)
+    with pytest.raises(EvaluationError, match="was read as"):
+        method.generate(Task(pipe, SUITE, case))
+    assert method.generate(Task(pipe, SUITE, replace(case, told=True))).seen == ((3,),)

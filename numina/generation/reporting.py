@@ -1,0 +1,65 @@
+"""Tell the story of a video: what was asked for, seen, decided, and what it cost."""
+
+from dataclasses import replace
+from typing import Any
+
+from numina.generation.looking import Looker
+from numina.generation.outcome import Outcome
+from numina.generation.request import CountRequest
+from numina.memory import peak_bytes
+from numina.prompt.counts import Policy, abstentions
+from numina.record import CountReport, Decision, TargetRecord
+
+
+def report_of(
+    row: int, looker: Looker, outcome: Outcome, policy: Policy, settings: dict[str, Any]
+) -> CountReport:
+    """The report of one video.
+
+    Args:
+        row: Which video of the batch.
+        looker: What was asked for, and seen.
+        outcome: What came of it.
+        policy: How the prompt was read.
+        settings: For the record, as plain JSON values.
+    """
+    asked = looker.request.rows[row]
+    decision, reason = _decision(row, looker, outcome, policy)
+    return CountReport(
+        prompt=asked.prompt,
+        targets=tuple(
+            TargetRecord(target.noun, target.phrase, target.count, target.spans)
+            for target in asked.targets
+        ),
+        decision=decision,
+        reason=reason,
+        looks=tuple(looker.looks[row]),
+        strengths=outcome.strengths if decision == "guided" else (),
+        identify=outcome.identify,
+        total=replace(outcome.total, peak_bytes=peak_bytes()),
+        settings=settings,
+    )
+
+
+def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tuple[Decision, str]:
+    asked: CountRequest = looker.request
+    prompt, targets = asked.rows[row].prompt, asked.rows[row].targets
+    if not targets:
+        doubts = "; ".join(f"{each.noun}: {each.reason}" for each in abstentions(prompt, policy))
+        return "continued", "the prompt names no count" + (f" ({doubts})" if doubts else "")
+    if outcome.forgone:
+        return "unguided", outcome.forgone
+    edits = [look.edit for look in looker.looks[row] if not look.edit.is_empty]
+    if not edits:
+        if row in looker.unusable:
+            return "unguided", looker.unusable[row]
+        return "continued", "the layout already held every count asked for"
+    if not outcome.guided:
+        return "unguided", "the count was found wrong, but too late to guide"
+    seen = edits[0].before
+    wrong = [
+        f"{seen.count(noun)} instead of {target.count} for {target.phrase!r}"
+        for noun, target in enumerate(targets)
+        if seen.count(noun) != target.count
+    ]
+    return "guided", "the layout held " + " and ".join(wrong or ["other counts in some frames"])

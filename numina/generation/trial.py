@@ -1,0 +1,107 @@
+"""A trial: one attempt that is judged on its way, and ended there where it will not do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numina.attend import Attend, Moment
+from numina.attention.capture import Recorder
+from numina.attention.clean_prediction import CleanPrediction
+from numina.attention.guide import Guide, Plan
+from numina.attention.text import Text
+from numina.generation.looking import Looker, Verdict
+from numina.generation.run import PipelineRun, first_step_at, stop_at, strength_of
+from numina.integrations import Site
+from numina.record import Cost
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """An attempt and what was thought of it.
+
+    Attributes:
+        output: What the pipeline returned, or None where it was stopped.
+        verdict: Of its look; None where no look was taken.
+        stopped: Whether the verdict ended it.
+        strengths: ``(noise, strength)`` of every guided step.
+        cost: Of what was run.
+    """
+
+    output: Any
+    verdict: Verdict | None
+    stopped: bool
+    strengths: tuple[tuple[float, float], ...]
+    cost: Cost
+
+
+def try_run(
+    run: PipelineRun,
+    looker: Looker,
+    text: Text,
+    will_do: Callable[[Verdict], bool],
+    plan: Plan | None = None,
+    round_: int = 0,
+) -> Trial:
+    """Make an attempt, look at it once, and end it unless the verdict will do.
+
+    The look is taken in the conditional pass of the first step at the method's noise level, as
+    soon as the deepest layer it needs has attended (arXiv 2604.08546, section 4). An attempt
+    without a plan that is not ended is the plain run bit for bit.
+
+    Args:
+        run: The pipeline call.
+        looker: Looks at it.
+        text: Nouns of the text keys.
+        will_do: Whether the attempt may go on.
+        plan: What to enforce from the first step on.
+        round_: 0 for the unguided run, then 1, 2, … for every guided one.
+    """
+    method = looker.method
+    step = first_step_at(run.noises, method.verdict)
+    captured = method.capture.cross_layers(run.num_layers)
+    features = method.capture.feature_layer(run.num_layers)
+    guide = Guide(text, strength_of(method, len(run.noises)))
+    if plan is not None:
+        guide.enforce(plan)
+    clean = CleanPrediction(run.guidance_scale)
+    judge = _Judge(looker, clean, captured[-1], round_, will_do)
+    recorder = Recorder(text, {step}, inner=guide, on_recorded=judge)
+
+    attends: dict[Site, Attend] = {}
+    if plan is not None:
+        attends |= {Site(layer, "cross"): guide for layer in range(run.num_layers)}
+    attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
+    if features is not None:
+        attends[Site(features, "self")] = recorder.self_attention
+    attempt = run.attempt(attends, "identify" if plan is None else "guide", clean)
+    strengths = tuple(guide.strengths.values())
+    return Trial(attempt.output, judge.verdict, judge.stopped, strengths, attempt.cost)
+
+
+class _Judge:
+    """Decides in the middle of a forward pass, and ends the run that will not do."""
+
+    def __init__(
+        self,
+        looker: Looker,
+        clean: CleanPrediction,
+        last_layer: int,
+        round_: int,
+        will_do: Callable[[Verdict], bool],
+    ) -> None:
+        self._looker = looker
+        self._clean = clean
+        self._last_layer = last_layer
+        self._round = round_
+        self._will_do = will_do
+        self.verdict: Verdict | None = None
+        self.stopped = False
+
+    def __call__(self, recorder: Recorder, moment: Moment) -> None:
+        if moment.layer != self._last_layer:
+            return
+        # The clean latent of the step before: this step's own would cost its whole forward.
+        self.verdict = self._looker.look(recorder.captures(self._clean.latents), self._round)
+        if not self._will_do(self.verdict):
+            self.stopped = True
+            raise stop_at(moment)
