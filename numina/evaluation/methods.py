@@ -26,9 +26,9 @@ from numina.pipeline import generate
 from numina.record import CountReport
 from numina.searching import search
 
-# Patches that a sprite has on average in the true layout of true clips (40 seeds): 5.0 in the first
-# latent frame, 6.1 in the others, which hold two frames of drift.
-SPRITE_PATCHES = 5.5
+# Patches that a sprite has on average in the true layout of true clips (40 seeds), in the first
+# latent frame as in the others.
+SPRITE_PATCHES = 7.1
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from numina.sprites.model import LATENT_CHANNELS, build_autoencoder
 from numina.sprites.orthogonal import autoencoder_optimizers
-from numina.sprites.world import FRAME_SIDE, NUM_FRAMES, render, sample_scene
+from numina.sprites.world import FRAME_SIDE, render, sample_scene
 
 
 @dataclass(frozen=True)
@@ -159,38 +159,6 @@ def decode(model: AutoencoderKLWan, latents: torch.Tensor) -> NDArray[np.uint8]:
     """Frames ``[B, F, Y, X, 3]`` of normalised latents."""
     mean, std = _statistics(model)
     return as_frames(model.decode(latents * std + mean).sample)
-
-
-def encode_pool(
-    model: AutoencoderKLWan, number: int, frames: int, seed: int, path: Path, batch: int = 16
-) -> tuple[torch.Tensor, list[str]]:
-    """Encode `number` fresh scenes to half precision and keep them, with their captions, in `path`.
-
-    With one frame, that frame is any of the clip: the autoencoder is causal, so that a first frame
-    is encoded alone.
-    """
-    if path.exists():
-        pool = torch.load(path, weights_only=False)
-        return pool["latents"], pool["captions"]
-    rng = np.random.default_rng((seed, frames))
-    parts: list[torch.Tensor] = []
-    captions: list[str] = []
-    began = time.monotonic()
-    while len(captions) < number:
-        scenes = [sample_scene(rng) for _ in range(min(batch, number - len(captions)))]
-        clips = np.stack([render(scene, rng) for scene in scenes])
-        if frames < NUM_FRAMES:
-            first = int(rng.integers(NUM_FRAMES - frames + 1))
-            clips = clips[:, first : first + frames]
-        parts.append(encode(model, clips).half())
-        captions += [scene.caption for scene in scenes]
-    latents = torch.cat(parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"latents": latents, "captions": captions}, path)
-    print(
-        f"pool {path.name}: {tuple(latents.shape)} in {time.monotonic() - began:.0f}s", flush=True
-    )
-    return latents, captions
 
 
 def _statistics(model: AutoencoderKLWan) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SPRITE_SIDE = 20
+SPRITE_SIDE = 24
 _OVERSAMPLING = 8
 
 Array = NDArray[np.float32]

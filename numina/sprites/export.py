@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -25,12 +26,20 @@ def export(run: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.to(dtype).save_pretrained(str(partial))
+    _forget_origin(partial / "vae" / "config.json")
     # The model card is written by hand and outlives the weights.
     card = folder / "README.md"
     if card.exists():
         shutil.copy(card, partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _forget_origin(path: Path) -> None:
+    """Take the folder of the run out of a configuration, where diffusers notes it on loading."""
+    config = json.loads(path.read_text("utf-8"))
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 
 def main() -> None:

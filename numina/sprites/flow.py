@@ -13,13 +13,14 @@ import torch.distributed as distributed
 from diffusers import WanTransformer3DModel
 from transformers import T5Tokenizer, UMT5EncoderModel
 
+from numina.sprites.caption_reading import CaptionReader, caption_labels
 from numina.sprites.model import (
-    FLOW_SHIFT,
     build_text_encoder,
     build_tokenizer,
     build_transformer,
     load,
 )
+from numina.sprites.pools import Pool
 from numina.sprites.training_attention import fold_padding, use_training_attention
 
 
@@ -32,7 +33,10 @@ class StageSpec:
         minutes: Time to spend; a restarted stage goes on from the seconds already spent.
         batch: Samples a step.
         decay: Share of the stage at its end over which the learning rate falls to nothing; 0 keeps
-        it.
+            it.
+        shift: Time shift of the noise levels. More than the sampler's: counts are decided near pure
+            noise.
+        reading_weight: Weight of the captions' reading beside the flow, see `CaptionReader`.
     """
 
     name: str
@@ -43,6 +47,17 @@ class StageSpec:
     warmup_steps: int = 15
     dropped_captions: float = 0.1
     average: float = 0.992
+    shift: float = 5.0
+    reading_weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a step learns from: latents ``[B, C, F, y, x]``, tokens ``[B, K]``, their labels."""
+
+    latents: torch.Tensor
+    tokens: torch.Tensor
+    labels: torch.Tensor
 
 
 class FlowTrainer:
@@ -59,6 +74,7 @@ class FlowTrainer:
         self.tokenizer = build_tokenizer()
         self.transformer = build_transformer()
         self.text_encoder = build_text_encoder(len(self.tokenizer))
+        self.reader = CaptionReader()
         if start is not None:
             self._start_from(start)
         self.averages = [p.detach().clone() for p in self.parameters]
@@ -78,7 +94,9 @@ class FlowTrainer:
                 adjust_lr_fn="match_rms_adamw",
                 ns_steps=4,
             ),
-            torch.optim.AdamW(others, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0),
+            torch.optim.AdamW(
+                [*others, *self.reader.parameters()], lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0
+            ),
         ]
         self.step, self.seconds, self.losses = 0, dict[str, float](), dict[str, float]()
         if self.path.exists():
@@ -94,14 +112,15 @@ class FlowTrainer:
         """Parameters of both models, in a fixed order."""
         return [*self.transformer.parameters(), *self.text_encoder.parameters()]
 
-    def run(self, stage: StageSpec, latents: torch.Tensor, captions: list[str], seed: int) -> None:
+    def run(self, stage: StageSpec, pool: Pool, seed: int) -> None:
         """Train for the minutes of the stage, saving every minute and a half.
 
         Under `torch.distributed` every process brings its own samples and all take the same steps:
         on a processor two processes of one thread are faster than one of two, whose threads wait
         for each other at every small operation.
         """
-        tokens = encode_captions(self.tokenizer, ["", *captions])
+        tokens = encode_captions(self.tokenizer, ["", *pool.captions])
+        labels = caption_labels(self.tokenizer, tokens)
         generator = torch.Generator().manual_seed((seed * 1_000_003 + self.step) * 64 + self.rank)
         elapsed, total = self.seconds.get(stage.name, 0.0), stage.minutes * 60
         began, first_step, saved, logged = time.monotonic() - elapsed, self.step, elapsed, elapsed
@@ -110,13 +129,12 @@ class FlowTrainer:
             rate = stage.learning_rate * min(1.0, (self.step - first_step + 1) / stage.warmup_steps)
             if stage.decay:
                 rate *= max(0.01, min(1.0, (1 - elapsed / total) / stage.decay))
-            rows = torch.randint(len(captions), (stage.batch,), generator=generator)
+            rows = torch.randint(len(pool), (stage.batch,), generator=generator)
             dropped = torch.rand(stage.batch, generator=generator) < stage.dropped_captions
-            texts = tokens[torch.where(dropped, 0, rows + 1)]
+            texts = torch.where(dropped, 0, rows + 1)
             elapsed = time.monotonic() - began
-            loss, elapsed = self._update(
-                latents[rows].float(), texts, rate, stage.average, generator, elapsed
-            )
+            samples = Samples(pool.latents[rows].float(), tokens[texts], labels[texts])
+            loss, elapsed = self._update(samples, stage, rate, generator, elapsed)
             before = self.losses.get(stage.name, loss)
             self.losses[stage.name] = 0.98 * before + 0.02 * loss
             if elapsed - logged > 20 and self.rank == 0:
@@ -135,26 +153,31 @@ class FlowTrainer:
 
     def _update(
         self,
-        data: torch.Tensor,
-        texts: torch.Tensor,
+        samples: Samples,
+        stage: StageSpec,
         rate: float,
-        average: float,
         generator: torch.Generator,
         elapsed: float,
     ) -> tuple[float, float]:
         """One step; returns the loss and the elapsed seconds, both averaged over the processes."""
+        data = samples.latents
         noise = torch.randn(data.shape, generator=generator)
         uniform = torch.rand(len(data), generator=generator)
-        level = FLOW_SHIFT * uniform / (1 + (FLOW_SHIFT - 1) * uniform)
+        level = stage.shift * uniform / (1 + (stage.shift - 1) * uniform)
         mix = level.view(-1, 1, 1, 1, 1)
         with torch.autocast("cpu", torch.bfloat16):
-            embeddings = fold_padding(embed_text(self.text_encoder, texts))
+            embeddings = embed_text(self.text_encoder, samples.tokens)
             velocity = self.transformer(
-                (1 - mix) * data + mix * noise, level * 1000, embeddings, return_dict=False
+                (1 - mix) * data + mix * noise,
+                level * 1000,
+                fold_padding(embeddings),
+                return_dict=False,
             )[0]
-        loss = ((velocity.float() - (noise - data)) ** 2).mean()
+        flow_loss = ((velocity.float() - (noise - data)) ** 2).mean()
+        reading = self.reader.loss(embeddings.float(), samples.labels)
+        loss = flow_loss + stage.reading_weight * reading
         loss.backward()
-        told, elapsed = self._share_gradients(loss.item(), elapsed)
+        told, elapsed = self._share_gradients(flow_loss.item(), elapsed)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -162,7 +185,7 @@ class FlowTrainer:
             optimizer.step()
             optimizer.zero_grad()
         self.step += 1
-        weight = 1 - min(average, (1 + self.step) / (10 + self.step))
+        weight = 1 - min(stage.average, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], weight)
         return told, elapsed
 
@@ -170,7 +193,8 @@ class FlowTrainer:
         """Average gradients, loss and clock, so that all processes take the same decisions."""
         if self.processes == 1:
             return loss, elapsed
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        learnt = [*self.parameters, *self.reader.parameters()]
+        gradients = [p.grad for p in learnt if p.grad is not None]
         flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor([loss, elapsed])])
         distributed.all_reduce(flat)
         flat /= self.processes
@@ -187,6 +211,7 @@ class FlowTrainer:
         state = {
             "parameters": [p.detach() for p in self.parameters],
             "averages": self.averages,
+            "reader": self.reader.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
@@ -208,6 +233,7 @@ class FlowTrainer:
         state = torch.load(self.path, weights_only=False)
         _fill(self.parameters, state["parameters"])
         _fill(self.averages, state["averages"])
+        self.reader.load_state_dict(state["reader"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]

@@ -16,10 +16,11 @@ import torch
 import torch.distributed as distributed
 import torch.multiprocessing as multiprocessing
 
-from numina.sprites.autoencoder import AutoencoderSpec, encode_pool, train_autoencoder
+from numina.sprites.autoencoder import AutoencoderSpec, train_autoencoder
 from numina.sprites.export import export
 from numina.sprites.flow import FlowTrainer, StageSpec
 from numina.sprites.polish import PolishSpec, polish_decoder
+from numina.sprites.pools import encode_pool
 from numina.sprites.world import NUM_FRAMES
 
 
@@ -89,8 +90,8 @@ def _train_flow(rank: int, options: argparse.Namespace, address: str) -> None:
             continue
         seed = (options.seed + 1) * 100 + rank
         path = options.out / "pools" / f"{stage.name}-{rank}.pt"
-        latents, captions = encode_pool(autoencoder, number, frames, seed, path)
-        trainer.run(stage, latents, captions, options.seed)
+        pool = encode_pool(autoencoder, number, frames, seed, path)
+        trainer.run(stage, pool, options.seed)
     distributed.destroy_process_group()
 
 

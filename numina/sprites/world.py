@@ -13,11 +13,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from numina.sprites.arrangement import arrange
 from numina.sprites.drawing import SPRITE_SIDE, draw_scenery, draw_sprite
 
 FRAME_SIDE = 128
 NUM_FRAMES = 5
-MIN_GAP = 8
+MIN_GAP = 6
 SPEEDS = (2, 3, 4)
 MAX_COUNT = 8
 MAX_TOTAL = 8
@@ -39,7 +40,6 @@ PREFIXES = ("", "a video of ")
 
 # Share of scenes with one, two and three nouns, where the total leaves room for them.
 _GROUP_SHARES = (0.4, 0.42, 0.18)
-_TRIES = 400
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw a clip ``[F, Y, X, 3]``; places, speed and the scenery's texture come from `rng`."""
     step = np.array(DIRECTIONS[scene.direction]) * SPEEDS[rng.integers(len(SPEEDS))]
     background = draw_scenery(scene.scenery, FRAME_SIDE, rng)
-    corners = _place(scene.total, step, rng)
+    low, high = _corner_range(tuple(step))
+    corners = arrange(scene.total, low, high, SPRITE_SIDE + MIN_GAP, rng)
     names = [category for category, count in scene.groups for _ in range(count)]
     frames = np.repeat(background[None], NUM_FRAMES, axis=0)
     for category, corner in zip(names, corners, strict=True):
@@ -161,24 +162,6 @@ def pose_of(frame: int) -> int:
     every two frames after the first.
     """
     return (frame + 1) // 2 * 2
-
-
-def _place(number: int, step: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Corners whose sprites keep `MIN_GAP` between them and stay inside for the whole drift."""
-    low, high = _corner_range(tuple(step))
-    distance = SPRITE_SIDE + MIN_GAP
-    while True:
-        candidates = rng.integers(low, np.asarray(high) + 1, size=(_TRIES, 2))
-        corners = np.empty((number, 2), dtype=np.int64)
-        placed = 0
-        while len(candidates):
-            corners[placed] = candidates[0]
-            placed += 1
-            if placed == number:
-                # The crowded end of the list is filled last: shuffle, so that no noun prefers the
-                # corners left over.
-                return rng.permutation(corners)
-            candidates = candidates[np.abs(candidates - candidates[0]).max(axis=1) >= distance]
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ import torch
 from numina.sprites import flow
 from numina.sprites.flow import FlowTrainer, StageSpec
 from numina.sprites.model import WEIGHTS, load
+from numina.sprites.pools import Pool
 
 
 def test_a_run_starts_from_the_weights_of_a_finished_pipeline(tmp_path: Path):
@@ -34,11 +35,11 @@ def test_a_stage_spends_its_time_and_its_checkpoint_says_so(
     seconds = count()
     monkeypatch.setattr(flow.time, "monotonic", lambda: next(seconds))
     trainer = FlowTrainer(tmp_path, seed=0, compiled=False)
-    latents, captions = torch.randn(2, 8, 3, 4, 4), ["a star", "two fish"]
+    pool = Pool(torch.randn(2, 8, 3, 4, 4), ("one star", "two fish"))
     stage = StageSpec("clips", minutes=4 / 60, batch=1)
-    trainer.run(stage, latents, captions, seed=0)
+    trainer.run(stage, pool, seed=0)
     assert trainer.step == 4
     again = FlowTrainer(tmp_path, seed=0, compiled=False)
     assert (again.step, again.seconds) == (4, {"clips": 4})
-    again.run(stage, latents, captions, seed=0)
+    again.run(stage, pool, seed=0)
     assert again.step == 4
