@@ -100,10 +100,7 @@ def latent_layout(
     appearance = scenery_residual(smooth, spec.scenery_order)
     pairs = neighbour_pairs(smooth.shape[1:], diagonal=False)
     parts = _foreground_parts(appearance, pairs, spec)
-    relative = np.stack(
-        [smooth_relief(one, spec.focus).over_ground for one in focus.astype(np.float64)]
-    )
-    relative = _upsampled(relative, patch)
+    relative = _upsampled(_attention_share(focus, spec), patch)
 
     # Neighbours of different nouns may touch: cut each part where the best noun changes, find the
     # owner of every piece, and join what turns out to be one noun's.
@@ -196,6 +193,19 @@ def to_patches(
                 labels.flat[place] = part
                 break
     return labels
+
+
+def _attention_share(focus: NDArray[np.floating], spec: LatentRegions) -> Array:
+    """Focus over the ground of each noun, in units of the most prominent noun, ``[G, F, Y, X]``.
+
+    In units of its own, a noun that is nowhere would have as much say as the one whose instances
+    it vaguely attends to.
+    """
+    reliefs = [smooth_relief(one, spec.focus) for one in focus.astype(np.float64)]
+    most = max(relief.prominence for relief in reliefs)
+    if most == 0:
+        return np.zeros(focus.shape)
+    return np.stack([relief.over_ground * (relief.prominence / most) for relief in reliefs])
 
 
 def _patch_size(

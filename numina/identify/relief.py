@@ -56,11 +56,14 @@ class Relief:
         height: ``[F, Y, X]``; 0 at the threshold, 1 at the mean of what lies above it.
         ground: Height of the ground, negative.
         noise: Deviation of the ground, in the unit of ``height``.
+        prominence: How far the mean of what lies above the threshold is over the ground, in the
+            unit of the map.
     """
 
     height: Array
     ground: float
     noise: float
+    prominence: float
 
     @property
     def over_ground(self) -> Array:
@@ -99,7 +102,7 @@ def relief_of(values: Array, spec: ReliefSpec) -> Relief:
         The relief; every height is below 0 where nothing stands out.
     """
     otsu = otsu_threshold(values)
-    nothing = Relief(np.full(values.shape, -1.0), -1.0, 0.0)
+    nothing = Relief(np.full(values.shape, -1.0), -1.0, 0.0, 0.0)
     if not math.isfinite(otsu):
         return nothing
     ground = _ground(values, otsu)
@@ -109,8 +112,11 @@ def relief_of(values: Array, spec: ReliefSpec) -> Relief:
     above = values[values > threshold]
     if not above.size or above.mean() - ground < spec.contrast * deviation:
         return nothing
-    unit = float(above.mean()) - threshold
-    return Relief((values - threshold) / unit, (ground - threshold) / unit, deviation / unit)
+    mean = float(above.mean())
+    unit = mean - threshold
+    return Relief(
+        (values - threshold) / unit, (ground - threshold) / unit, deviation / unit, mean - ground
+    )
 
 
 def otsu_threshold(values: NDArray[np.floating]) -> float:

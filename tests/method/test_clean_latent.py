@@ -235,6 +235,19 @@ def test_clear_focus_is_not_overruled_by_looks():
     assert counts(layout, 1) == [2] * 3
 
 
+@pytest.mark.parametrize("by_appearance", [True, False])
+def test_a_noun_that_is_nowhere_gets_no_part_of_another(by_appearance):
+    """Its attention is faint but even, the other's uneven: in units of its own it would win."""
+    clean, _ = scene(CORNERS, noise=0.1)
+    covers = squares(GRID.shape, *CORNERS, side=3)
+    own = (covers * np.array([1.0, 0.9, 0.5, 0.5, 0.4])[:, None, None, None]).sum(0)
+    focus = np.stack([own, 0.3 * covers.sum(0)])
+    focus += 0.01 * np.random.default_rng(0).standard_normal(focus.shape)
+    layout = latent_layout(clean, focus, GRID, LatentRegions(by_appearance=by_appearance))
+    assert counts(layout, 0) == [5] * 3
+    assert counts(layout, 1) == [0] * 3
+
+
 def test_nothing_before_the_scenery_makes_an_empty_layout():
     rng = np.random.default_rng(0)
     focus = scene(CORNERS)[1]

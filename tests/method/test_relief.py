@@ -106,8 +106,19 @@ def test_frames_are_smoothed_over_time_if_asked():
 
 
 def test_over_ground_is_zero_on_the_ground_and_one_on_top():
-    relief = Relief(np.array([[[-2.0, 0.0, 1.0]]]), ground=-2.0, noise=0.1)
+    relief = Relief(np.array([[[-2.0, 0.0, 1.0]]]), ground=-2.0, noise=0.1, prominence=3.0)
     np.testing.assert_allclose(relief.over_ground, [[[0, 2 / 3, 1]]])
+
+
+def test_prominence_is_in_the_unit_of_the_map():
+    values = boxes(4, (4, 4), frames=2, shape=(16, 16)) + 0.01 * np.random.default_rng(0).random(
+        (2, 16, 16)
+    )
+    one, tenfold = (smooth_relief(factor * values + 3, ReliefSpec()) for factor in (1, 10))
+    assert tenfold.prominence == pytest.approx(10 * one.prominence)
+    assert 0.5 < one.prominence < 1
+    np.testing.assert_allclose(tenfold.height, one.height, atol=1e-6)
+    assert smooth_relief(np.ones((2, 16, 16)), ReliefSpec()).prominence == 0
 
 
 @pytest.mark.parametrize(
