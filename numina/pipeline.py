@@ -109,7 +109,7 @@ def generate(
     adapter = adapter_for(denoisers(pipe)[0])
     if enhance is not None:
         prompt, counts = enhanced(prompt, counts, policy, enhance)
-    request = resolve_request(pipe, prompt, counts, policy, adapter, call)
+    request = resolve_request(pipe, prompt, counts, policy, adapter, call, method.numerals)
     call = {"prompt": prompt if isinstance(prompt, str) else list(prompt), **call}
 
     looker = Looker(method, request)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -68,6 +68,7 @@ def resolve_request(
     policy: Policy,
     adapter: Adapter,
     call: Mapping[str, Any],
+    numerals: bool = True,
 ) -> CountRequest:
     """Find out what to count, before any work is done.
 
@@ -79,6 +80,7 @@ def resolve_request(
         policy: Which articles count as "one", see ``parse_counts``.
         adapter: Tells what the pipeline does to a prompt before it is tokenized.
         call: The other keyword arguments of the pipeline call.
+        numerals: Whether the numeral of a noun belongs to its text keys.
 
     Raises:
         PromptError: Without a prompt, or without counts where they are required.
@@ -97,7 +99,7 @@ def resolve_request(
         targets = _targets(text, wish, policy)
         positions = locate_tokens(
             text,
-            targets,
+            targets if numerals else [replace(target, numeral=None) for target in targets],
             pipe.tokenizer,
             max_length=max_length,
             clean=partial(adapter.clean_prompt, call=call),

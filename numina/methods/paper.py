@@ -43,6 +43,11 @@ class Paper:
     def name(self) -> str:
         return "paper" if self.instance_patches is None else "paper-scaled"
 
+    @property
+    def numerals(self) -> bool:
+        """The published method knows the noun's own tokens only."""
+        return False
+
     def identify(self, capture: Capture) -> Sighting | None:
         probs = capture.probs[-1]  # [H, G, F, Y, X]
         if capture.features is None or not bool(torch.isfinite(probs).all()):

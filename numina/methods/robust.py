@@ -31,6 +31,8 @@ class Robust:
             cross-attention of the nouns alone.
         verdict: Noise level of the look of restart mode.
         looks: Noise levels of the looks of one-pass mode.
+        numerals: Look at the numeral of a noun, and guide it, along with the noun. Its embedding
+            knows what it numbers: where "three" of "three cats" is heard, removed cats come back.
         heads: How many heads the report names: those that agree most with the consensus.
         gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
             to the noise what it does right: strong targets draw any layout, even a wrong one.
@@ -40,6 +42,7 @@ class Robust:
     evidence: Evidence = "clean-latent"
     verdict: float = 0.66
     looks: tuple[float, ...] = (0.87, 0.8, 0.73)
+    numerals: bool = True
     heads: int = 6
     capture: CaptureSpec = CaptureSpec()
     attention: AttentionRegions = AttentionRegions()

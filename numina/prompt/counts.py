@@ -47,6 +47,9 @@ class CountTarget:
         phrase: ``"red balls"`` where attributes tell two groups of one noun apart, else ``noun``.
         attributes: Character offsets of the attributes before the noun that ``spans`` leave out;
             they say what the instances look like, so that guidance takes their tokens along.
+        numeral: Character offsets of the numeral that says the count, None where none does. A text
+            encoder tells every word what it belongs to, so that "three" of "three cats" asks for
+            cats too, and guidance takes it along.
     """
 
     noun: str
@@ -55,6 +58,7 @@ class CountTarget:
     confidence: float
     phrase: str
     attributes: tuple[Span, ...] = ()
+    numeral: Span | None = None
 
     def __post_init__(self) -> None:
         if not self.noun or not self.phrase:
@@ -238,7 +242,8 @@ def _target(prompt: str, words: Sequence[Word], group: Group) -> CountTarget:
         attributes = tuple(
             _span(words, at, at) for at in before if words[at].lower in reading.attributes
         )
-    return CountTarget(noun, reading.value, spans, group.confidence, phrase, attributes)
+    numeral = None if reading.numeral is None else _span(words, *reading.numeral)
+    return CountTarget(noun, reading.value, spans, group.confidence, phrase, attributes, numeral)
 
 
 def _given_target(
@@ -246,15 +251,18 @@ def _given_target(
 ) -> CountTarget:
     """The target of a key, in the prompt's own words."""
     attributes: tuple[Span, ...] = ()
+    numeral: Span | None = None
     for target in parsed:
         if target.spans[0] == spans[0]:
+            # A numeral that says another count asks for that one.
+            numeral = target.numeral if target.count == count else None
             if target.phrase != target.noun:
-                return CountTarget(target.noun, count, spans, 1.0, target.phrase)
+                return CountTarget(target.noun, count, spans, 1.0, target.phrase, numeral=numeral)
             attributes = target.attributes
     phrase = prompt[slice(*spans[0])]
     inside = split_words(phrase)
     noun = inside[-1].noun if inside and len(split_words(key)) == len(inside) else phrase
-    return CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()), attributes)
+    return CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()), attributes, numeral)
 
 
 def _find_spans(

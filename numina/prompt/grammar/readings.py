@@ -69,6 +69,7 @@ class Reading:
         confidence: From 0 to 1.
         reason: Why the number cannot be told; empty where it can.
         strong: Whether ``reason`` overrules other readings of the noun.
+        numeral: First and last word of the number; None where no numeral says it.
     """
 
     value: int
@@ -82,6 +83,7 @@ class Reading:
     confidence: float = 0.95
     reason: str = ""
     strong: bool = False
+    numeral: tuple[int, int] | None = None
 
 
 def read_counts(words: Sequence[Word], policy: Policy) -> tuple[Reading, ...]:
@@ -171,7 +173,11 @@ class _Reader:
         if is_distributive(line, index, phrase):
             reason = "the number is said of each one of something else"
             return self._refuse(index, phrase, reason, strong=True)
-        return self._accept(index, number.value, phrase, confidence)
+        return self._counted(index, number, phrase, confidence)
+
+    def _counted(self, index: int, number: Number, phrase: NounPhrase, confidence: float) -> Found:
+        found, end = self._accept(index, number.value, phrase, confidence)
+        return [replace(found[0], numeral=(index, number.end - 1))], end
 
     def _accept(self, index: int, value: int, phrase: NounPhrase, confidence: float) -> Found:
         assert phrase.head is not None
@@ -236,6 +242,7 @@ class _Reader:
             attributes=names,
             definite=line.ahead(index) in DEFINITE,
             confidence=0.7,
+            numeral=(index, number.end - 1),
         )
         return [reading], number.end
 
@@ -245,7 +252,7 @@ class _Reader:
         if self._line.lower[number.end - 1] in ("dozen", "half-dozen"):
             phrase = self._phrase(first, number.value)
             if phrase is not None and phrase.head is not None and phrase.agrees:
-                return self._accept(index, number.value, phrase, 0.9)
+                return self._counted(index, number, phrase, 0.9)
         if number.value == 1 or self._number_at(first) is not None:
             return [], first
         return self._refuse_next(first, index, "the number names a part of them only")
