@@ -1,21 +1,16 @@
 """generate() on every family but Wan: both modes, right counts and wrong ones, what is left."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 
 from numina.generation.run import PipelineRun, first_step_at
-from numina.pipeline import generate
 from tests.families import FAMILIES, LAYERS, STEPS, Family
 from tests.integrations.seam_runs import processors
-from tests.pipeline.given import Given
+from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
-
-# Half of Mochi's steps lie above .97; every family has a step below this and one behind it.
-LOOK = 0.98
 
 
 # Wan has test_generate.py.
@@ -29,30 +24,11 @@ def pipe(family) -> Any:
     return family.build()
 
 
-@dataclass(frozen=True)
-class Finds(Given):
-    """Looks as soon as every family can be looked at."""
-
-    verdict: float = LOOK
-    looks: tuple[float, ...] = (LOOK,)
-
-
-def counted(pipe, preset, mode, **changes):
-    call = wide_kwargs(**changes)
-    prompt = call.pop("prompt")
-    counts = "auto" if isinstance(prompt, list) else {"cats": 3}
-    return generate(pipe, prompt, counts=counts, preset=preset, mode=mode, **call)
-
-
 @pytest.fixture
 def untouched(pipe):
     """The pipeline holds the very same processors after a test, and makes the same video."""
-    before, plain = processors(pipe), pipe(**wide_kwargs()).frames
-    yield plain
-    assert processors(pipe) == before
-    assert "cache_context" not in vars(pipe.transformer)
-    assert "encode_prompt" not in vars(pipe)
-    assert torch.equal(pipe(**wide_kwargs()).frames, plain)
+    with left_as_it_was(pipe) as plain:
+        yield plain
 
 
 @pytest.mark.parametrize("mode", ["one-pass", "restart"])
