@@ -61,7 +61,7 @@ class Guide:
             return stock(query, key, value)
         if self._strength is None:
             self._strength = torch.empty((), dtype=torch.float32, device=query.device)
-        # Filled in place: compiled code sees one tensor over all steps.
+        # The operations take a tensor: whoever compiles one has no graph of its own for a step.
         self._strength.fill_(strength)
         reading = self._text.reading(query, key, value, moment)
         bias = self._plan.bias(reading.query, reading.text, reading.groups, self._strength, moment)

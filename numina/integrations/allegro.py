@@ -79,8 +79,8 @@ class GuidedAllegroProcessor(GuidedProcessor, AllegroAttnProcessor2_0):
             key = apply_rotary_emb_allegro(key, *image_rotary_emb)
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        moment = self.clock.now(self.layer, key_offset=key_offset(mask))
-        output = self.attend(query, key, value, moment, TorchAttention(mask))
+        stock = TorchAttention(mask)
+        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
         output = output.flatten(2).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

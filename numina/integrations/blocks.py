@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Attention
 from numina.integrations.seam import Adapter, Clock, Site
+from numina_kernels.joint_sequence import JointSequence
 
 
 class SeparateBlocks(Adapter):
@@ -50,3 +52,21 @@ class GuidedProcessor:
         self.attend = attend
         self.clock = clock
         self.layer = layer
+
+    # A step, a branch or a noise level in a compiled graph is a graph for each of them.
+    @torch.compiler.disable(
+        reason="numina looks and guides between the compiled parts of a block; compile them with "
+        "fullgraph=False"
+    )
+    def attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        stock: Attention,
+        joint: JointSequence | None = None,
+        key_offset: Tensor | None = None,
+    ) -> Tensor:
+        """What the layer attends to now, ``[B, S, H, D]``; never part of a compiled graph."""
+        moment = self.clock.now(self.layer, joint, key_offset)
+        return self.attend(query, key, value, moment, stock)

@@ -105,8 +105,7 @@ class GuidedCogVideoXProcessor(GuidedProcessor, CogVideoXAttnProcessor2_0):
                 video.copy_(apply_rotary_emb(video, image_rotary_emb))
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        moment = self.clock.now(self.layer, joint)
-        output = self.attend(query, key, value, moment, TorchAttention())
+        output = self.attention(query, key, value, TorchAttention(), joint)
         output = attn.to_out[1](attn.to_out[0](output.flatten(2)))
         return output[:, joint.video_rows], output[:, joint.text_rows]
 

@@ -109,9 +109,10 @@ class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0)
         query, key, value = project(
             attn, hidden_states, encoder_hidden_states, image_rotary_emb, joint
         )
-        moment = self.clock.now(self.layer, joint, offset_of(attention_mask[:, 0, 0]))
         stock = DispatchedAttention(self._attention_backend, attention_mask)
-        output = self.attend(query, key, value, moment, stock).flatten(2, 3).to(query.dtype)
+        offset = offset_of(attention_mask[:, 0, 0])
+        output = self.attention(query, key, value, stock, joint, offset)
+        output = output.flatten(2, 3).to(query.dtype)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         if dual_stream:
             video, text = attn.to_out[1](attn.to_out[0](video)), attn.to_add_out(text)

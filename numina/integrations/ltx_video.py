@@ -91,9 +91,8 @@ class GuidedLTXVideoProcessor(GuidedProcessor, LTXVideoAttnProcessor):
             x.unflatten(2, (attn.heads, -1)) for x in (query, key, attn.to_v(keys))
         )
 
-        moment = self.clock.now(self.layer, key_offset=key_offset(mask))
         stock = DispatchedAttention(self._attention_backend, mask)
-        output = self.attend(query, key, value, moment, stock)
+        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
         output = output.flatten(2).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

@@ -63,8 +63,8 @@ class GuidedMochiProcessor(GuidedProcessor, MochiAttnProcessor2_0):
         value = torch.cat([value, text_value], dim=1)
 
         valid = attention_mask != 0
-        moment = self.clock.now(self.layer, joint, joint.key_offset(offset_of(valid)))
-        output = self.attend(query, key, value, moment, _attention_to(valid, joint)).flatten(2)
+        stock, offset = _attention_to(valid, joint), joint.key_offset(offset_of(valid))
+        output = self.attention(query, key, value, stock, joint, offset).flatten(2)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         video = attn.to_out[1](attn.to_out[0](video))
         # The last block has no use for the text.

@@ -62,7 +62,7 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
             query, key = rotate(query, *rotary_emb), rotate(key, *rotary_emb)
 
         stock = DispatchedAttention(self._attention_backend, attention_mask)
-        output = self.attend(query, key, value, self.clock.now(self.layer), stock)
+        output = self.attention(query, key, value, stock)
         output = output.flatten(2, 3).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

@@ -1,0 +1,57 @@
+"""generate() on a transformer whose blocks are compiled: what is compiled, and how often."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch._dynamo.exc import Unsupported
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._dynamo.utils import counters
+
+from tests.combinations.ways import counts_are_kept
+from tests.families import FAMILIES
+from tests.integrations.seam_runs import processors
+from tests.pipeline.wide_runs import Finds, counted
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+def test_compiled_blocks_are_guided_and_compiled_once():
+    """Attention stays out of the graphs, and so do steps, branches and noise levels."""
+    pipe = FAMILIES["wan"].build()
+    # Traced as for any backend; what "eager" leaves out is the compiler of kernels.
+    compiler = CompileCounterWithBackend("eager")
+    pipe.transformer.compile_repeated_blocks(fullgraph=False, dynamic=True, backend=compiler)
+    counts_are_kept(pipe)
+    breaks: Counter[str] = counters["graph_break"]
+    assert breaks
+    assert all("numina looks and guides between" in each for each in breaks)
+
+    # Neither more steps nor another guidance compiles anything anew.
+    compiled, broken = compiler.frame_count, breaks.total()
+    video = counted(pipe, Finds(found=(2,)), "one-pass", num_inference_steps=8)
+    assert video.report.decision == "guided"
+    assert compiler.frame_count == compiled <= 10
+    assert breaks.total() == broken
+
+
+def test_a_whole_graph_is_refused_with_what_to_do_instead():
+    pipe = FAMILIES["wan"].build()
+    before = processors(pipe)
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
+    with pytest.raises(Unsupported, match=r"numina looks and guides.*fullgraph=False"):
+        counted(pipe, Finds(found=(2,)), "one-pass")
+    assert processors(pipe) == before
+
+
+def test_diffusers_compiles_no_repeated_blocks_of_cogvideox():
+    pipe = FAMILIES["cogvideox-5b"].build()
+    with pytest.raises(ValueError, match="_repeated_blocks"):
+        pipe.transformer.compile_repeated_blocks(backend="eager")
