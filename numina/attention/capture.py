@@ -87,6 +87,7 @@ class Recorder:
         sketch: How self-attention is reduced.
         on_recorded: Called after every recorded cross-attention layer with this recorder and the
             moment; what it raises ends the run right there.
+        layers: Cross-attention layers without any of which a look is refused.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class Recorder:
         inner: Attend | None = None,
         sketch: SketchSpec | None = None,
         on_recorded: Callable[[Recorder, Moment], None] | None = None,
+        layers: Collection[int] = (),
     ) -> None:
         self._text = text
         self._wanted = frozenset(wanted)
         self._inner = inner
         self._sketch = sketch or SketchSpec()
         self._on_recorded = on_recorded
+        self._layers = frozenset(layers)
         self._moment: Moment | None = None
         self._probs: dict[int, Tensor] = {}  # layer: [B, H, G, Q]
         self._features: tuple[int, list[Tensor]] | None = None  # layer, [F, H, N, 3] each
@@ -131,21 +134,25 @@ class Recorder:
             self._features = (moment.layer, rows)
         return stock(query, key, value)
 
-    def captures(self, clean: Tensor | None = None) -> tuple[Capture, ...]:
+    def captures(self, clean: Tensor | None = None, step: int | None = None) -> tuple[Capture, ...]:
         """One capture per batch row of the step recorded last.
 
         Args:
             clean: Predicted clean latents, ``[B, C, F, y, x]``, if known.
+            step: The step that it must be.
 
         Raises:
-            CaptureMissedError: If nothing was recorded, e.g. because a cache skipped the layer.
+            CaptureMissedError: If a layer was not recorded, e.g. because a cache skipped it.
         """
-        if self._moment is None or not self._probs:
+        recorded = self._moment is not None and step in (None, self._moment.step)
+        layers = tuple(sorted(self._probs)) if recorded else ()
+        missed = sorted(self._layers.difference(layers))
+        if self._moment is None or not layers or missed:
+            which = f"layers {missed}" if layers else "none of the layers"
             raise CaptureMissedError(
-                "none of the layers to be looked at ran; disable the transformer's cache "
-                "(disable_cache()) or choose a later look"
+                f"{which} to be looked at {'never ' if layers else ''}ran; disable the "
+                "transformer's cache (disable_cache()) or choose a later look"
             )
-        layers = tuple(sorted(self._probs))
         maps = torch.stack([self._probs[layer] for layer in layers])  # [L, B, H, G, Q]
         maps = maps.float().unflatten(-1, self._moment.grid.shape)
         return tuple(

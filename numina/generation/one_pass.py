@@ -27,20 +27,20 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
     method = looker.method
     steps = {first_step_at(run.noises, level) for level in method.looks}
     guide = Guide(text, strength_of(method, len(run.noises)))
-    recorder = Recorder(text, steps, inner=guide)
+    captured = method.capture.cross_layers(run.num_layers)
+    recorder = Recorder(text, steps, inner=guide, layers=captured)
 
     def look(step: int, clean: Tensor) -> None:
         if step not in steps:
             return
-        verdict = looker.look(recorder.captures(clean), round_=0)
+        verdict = looker.look(recorder.captures(clean, step), round_=0)
         if not verdict.leaves_all_alone:
             guide.enforce(method.plan(verdict.edits, looker.request.num_nouns, "one-pass"))
+            # A cache would go on with what it kept of unguided layers.
+            run.empty_caches()
 
     attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
-    attends |= {
-        Site(layer, "cross"): recorder.cross
-        for layer in method.capture.cross_layers(run.num_layers)
-    }
+    attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
     attempt = run.attempt(attends, "generate", CleanPrediction(run.guidance_scale, look))
     return Outcome(
         attempt.output,

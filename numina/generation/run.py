@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Moment, Watch, num_branches
 from numina.errors import ScheduleError
-from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
+from numina.integrations import Clock, Site, adapter_for, attached, empty_caches, noise_scale
 from numina.methods.method import Method
 from numina.record import Cost
 
@@ -169,15 +169,24 @@ class PipelineRun:
         with self._attached(attends, watch) as clocks, _described(self._pipe, description):
             try:
                 output = self._pipe(**self._call)
-            except StopRunError as stop:
-                stopped_after = stop.args[0] if stop.args else None
+            except BaseException as ended:
+                # The pipeline did not come to it. A cache would carry what it kept of this run
+                # into the next one.
                 self._pipe.maybe_free_model_hooks()
+                if not isinstance(ended, StopRunError):
+                    raise
+                stopped_after = ended.args[0] if ended.args else None
         forwards = float(sum(clock.forwards for clock in clocks))
         if stopped_after is not None:
             # The forward in which we stopped ran up to its layer l* only.
             left_out = 1 - (stopped_after.layer + 1) / self.num_layers
             forwards -= num_branches(stopped_after.branch) * left_out
         return Attempt(output, Cost(forwards, time.perf_counter() - started))
+
+    def empty_caches(self) -> None:
+        """Let every layer attend in the next step, whatever a cache would have it skip."""
+        for model in self._models:
+            empty_caches(model)
 
     @contextmanager
     def _attached(

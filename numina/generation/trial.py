@@ -65,7 +65,7 @@ def try_run(
         guide.enforce(plan)
     clean = CleanPrediction(run.guidance_scale)
     judge = _Judge(looker, clean, captured[-1], round_, will_do)
-    recorder = Recorder(text, {step}, inner=guide, on_recorded=judge)
+    recorder = Recorder(text, {step}, inner=guide, on_recorded=judge, layers=captured)
 
     attends: dict[Site, Attend] = {}
     if plan is not None:

@@ -1,5 +1,6 @@
 """Adapters between the method and the transformers of diffusers."""
 
+from numina.integrations.caches import empty_caches
 from numina.integrations.noise import NoiseScale, noise_scale
 from numina.integrations.registry import adapter_for
 from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, attached
@@ -12,5 +13,6 @@ __all__ = [
     "Site",
     "adapter_for",
     "attached",
+    "empty_caches",
     "noise_scale",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
 from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
+from numina.integrations.caches import refuse_caches
 from numina.integrations.noise import FlowNoise, NoiseScale
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
@@ -139,6 +140,7 @@ class Clock:
         self._is_announced = False
         self._unannounced_at: float | None = None
         self._branch: Branch = "cond"
+        self._runs_apart = False
         self._step = -1
         self._announced_noise: float | None = None
         self._noise = 0.0
@@ -175,6 +177,9 @@ class Clock:
         if not self._is_announced:
             self._begin_unannounced(forward)
         self._branch = self._branch_of(len(forward.latents))
+        if self._branch == "uncond" and not self._runs_apart:
+            self._runs_apart = True
+            refuse_caches(module, apart=True)
         self.forwards += num_branches(self._branch)
         self._grid = self._adapter.grid(module, forward)
         if self._announced_noise is None:
@@ -245,7 +250,8 @@ def attached(
 
     Raises:
         AlreadyGuidedError: If another ``attached`` block holds this transformer.
-        UnsupportedModelError: If a site does not exist or holds a processor numina does not know.
+        UnsupportedModelError: If a site does not exist, holds a processor numina does not know, or
+            is skipped by a cache that it cannot follow.
         UnsupportedParallelismError: If attention is split over devices.
     """
     # The clock's own hook is the mark by which a second holder is recognised.
@@ -255,6 +261,7 @@ def attached(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
         )
+    refuse_caches(transformer)
     clock = Clock(adapter, transformer, watch, noise_scale, videos)
     held: dict[nn.Module, list[Site]] = {}
     for site in attends:

@@ -108,6 +108,18 @@ def test_a_later_step_replaces_an_earlier_one(attention):
     assert (capture.step, capture.layers) == (1, (1,))
 
 
+def test_a_look_that_lacks_a_layer_is_refused(attention):
+    """A cache may skip some layers of a step, or all of them at the second look."""
+    recorder = Recorder(text(), wanted={0, 1}, layers=(0, 1))
+    recorder.cross(*attention, moment(layer=0), sdpa)
+    with pytest.raises(CaptureMissedError, match=r"layers \[1\] to be looked at never ran"):
+        recorder.captures()
+    recorder.cross(*attention, moment(layer=1), sdpa)
+    assert recorder.captures(step=0)[0].layers == (0, 1)
+    with pytest.raises(CaptureMissedError, match="none of the layers"):
+        recorder.captures(step=1)
+
+
 def test_self_attention_is_sketched_for_each_video(attention):
     query = attention[0]
     recorder = Recorder(text(), wanted={0})
