@@ -10,9 +10,10 @@ from typing import Any, Literal, Protocol, Self, cast
 from torch import Tensor, nn
 
 from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
-from numina.errors import AlreadyGuidedError, UnsupportedModelError, UnsupportedParallelismError
+from numina.errors import AlreadyGuidedError, UnsupportedModelError
 from numina.integrations.caches import refuse_caches
 from numina.integrations.noise import FlowNoise, NoiseScale
+from numina.integrations.refusals import refuse_parallelism
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
@@ -252,7 +253,7 @@ def attached(
         AlreadyGuidedError: If another ``attached`` block holds this transformer.
         UnsupportedModelError: If a site does not exist, holds a processor numina does not know, or
             is skipped by a cache that it cannot follow.
-        UnsupportedParallelismError: If attention is split over devices.
+        UnsupportedParallelismError: If the transformer is split over devices.
     """
     # The clock's own hook is the mark by which a second holder is recognised.
     hooks = transformer._forward_pre_hooks.values()
@@ -261,6 +262,7 @@ def attached(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
         )
+    refuse_parallelism(transformer)
     refuse_caches(transformer)
     clock = Clock(adapter, transformer, watch, noise_scale, videos)
     held: dict[nn.Module, list[Site]] = {}
@@ -274,11 +276,7 @@ def attached(
     installed = []
     for module, sites in held.items():
         stock = cast(Any, module).processor
-        if getattr(stock, "_parallel_config", None) is not None:
-            raise UnsupportedParallelismError(
-                "attention is split over devices (context parallelism); disable_parallelism() "
-                "on the transformer before guiding it"
-            )
+        refuse_parallelism(stock)
         # As in models that have both, self-attention comes first.
         sites.sort(key=lambda site: site.kind != "self")
         attend = _nested(*(attends[site] for site in sites))

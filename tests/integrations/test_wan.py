@@ -101,7 +101,7 @@ def test_predictions_are_the_models_own(pipe):
 
 def test_attention_split_over_devices_is_refused(pipe):
     pipe.transformer.blocks[0].attn1.processor._parallel_config = object()
-    with pytest.raises(UnsupportedParallelismError, match="context parallelism"):
+    with pytest.raises(UnsupportedParallelismError, match="WanAttnProcessor is split over devices"):
         through_seam(pipe, {Site(0, "self"): stock_attend})
 
 
