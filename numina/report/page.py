@@ -1,21 +1,17 @@
 """The run as one self-contained page of HTML: every picture inlined, no script, nothing fetched."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from numina.record import Cost, TargetRecord
 from numina.report.attention import MapFigure, MapRow, focus_rows, head_figures
 from numina.report.layouts import EditInWords, LayoutRow, edits_in_words, layout_rows
 from numina.report.pictures import moving_picture, still_picture
 from numina.report.story import CountSource, Frames, RunStory, Tally
+from numina.report.template import rendered
 from numina.report.verdict import Verdict, judge
 
 Status = Literal["right", "wrong", "planned", "unknown"]
-
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 # Longer videos show runs of equal counts instead of one cell per frame.
 _MAX_CELLS = 16
@@ -123,14 +119,7 @@ class Page:
 
 def render_page(story: RunStory) -> str:
     """Render the report of a run as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.jinja").render(page=build_page(story))
+    return rendered("report.html.jinja", page=build_page(story))
 
 
 def build_page(story: RunStory) -> Page:
