@@ -8,26 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import line
+from numina.evaluation.roles import role_of
 
-TITLES = {
-    "plain": "plain",
-    "paper": "paper, published settings",
-    "paper-scaled": "paper, settings scaled to the grid",
-    "robust": "**robust, restart**",
-    "robust-2": "robust, restart, two rounds",
-    "robust-attention": "robust, restart, attention alone",
-    "one-pass": "**robust, one pass**",
-    "one-pass-attention": "robust, one pass, attention alone",
-    "oracle": "control: true layout of the plain clip",
-    "misplaced": "control: that layout in wrong places",
-    "oracle-one-pass": "control: true layout, from the first look on",
-    "misplaced-one-pass": "control: wrong places, from the first look on",
-    "seed-search-5": "best of five seeds, by the exact counter",
-    "layout-search-5": "best of five seeds, by their layouts",
-    "search-5": "five seeds by their layouts, else robust",
-}
-
-
+# The two modes as they come stand out.
+BOLD = ("robust", "one-pass")
 # Of how many consecutive seeds the ``videos`` table tells, beside all of them.
 CONSECUTIVE = 50
 
@@ -58,7 +42,7 @@ def methods_table(results: Results) -> list[str]:
         reached = (figures["additions_reached"], figures["removals_reached"])
         rows.append(
             (
-                TITLES.get(name, name),
+                _title(name),
                 f"{_share(figures['count_acc'])} ({_interval(figures['ci95'])})",
                 f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})" if paired else "",
                 " / ".join(map(_share, reached)) if paired else "",
@@ -76,7 +60,7 @@ def counts_table(results: Results) -> list[str]:
     rows: list[Sequence[str]] = [("", *map(str, counts)), ("---",) * (len(counts) + 1)]
     for name, figures in methods.items():
         shares = (_share(figures["by_count"].get(str(count))) for count in counts)
-        rows.append((TITLES.get(name, name), *shares))
+        rows.append((_title(name), *shares))
     return [line(row) for row in rows]
 
 
@@ -87,7 +71,7 @@ def removals_table(results: Results) -> list[str]:
         control = "misplaced-one-pass" if pair.endswith("misplaced-one-pass") else "misplaced"
         name = pair.removesuffix(f"-{control}")
         gain = f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})"
-        rows.append((TITLES.get(name, name), TITLES[control], gain, str(paired["n"])))
+        rows.append((_title(name), _title(control), gain, str(paired["n"])))
     return [line(row) for row in rows]
 
 
@@ -103,7 +87,7 @@ def videos_table(results: Results) -> list[str]:
             if row["method"] == name
         }
         shares = ([right[seed] for seed in some], list(right.values()))
-        rows.append((TITLES.get(name, name), *(f"{sum(s)} of {len(s)}" for s in shares)))
+        rows.append((_title(name), *(f"{sum(s)} of {len(s)}" for s in shares)))
     return [line(row) for row in rows]
 
 
@@ -129,6 +113,11 @@ def _source(path: Path, summary: dict[str, Any]) -> str:
         *([f"commit {', '.join(commits)}"] if commits else []),
     ]
     return f"<sub>From [`{path.as_posix()}`]({path.as_posix()}): {'; '.join(told)}.</sub>"
+
+
+def _title(method: str) -> str:
+    title = role_of(method).title
+    return f"**{title}**" if method in BOLD else title
 
 
 def _share(value: float | None, sign: str = "") -> str:

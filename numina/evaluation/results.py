@@ -126,15 +126,10 @@ class ResultFile:
     def _read(self) -> None:
         self._file.seek(0)
         content = self._file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), 1):
-            where = f"{self._file.name}, line {number}"
-            row = _row(line, where)
-            if (row.seed, row.method) in self.rows:
-                raise FormatError(f"{where}: seed {row.seed} under {row.method} is there twice")
-            self.rows[row.seed, row.method] = row
-        if len(whole) < len(content):
-            self._file.truncate(len(whole))
+        self.rows = _rows(content, self._file.name)
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            self._file.truncate(whole)
             os.fsync(self._file.fileno())
 
 
@@ -200,15 +195,16 @@ def dump_json(value: Mapping[str, Any]) -> bytes:
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """All rows of a finished or unfinished run.
+    """All rows of a finished or unfinished run; its files are only read.
 
     Raises:
-        OutputError: If there is none.
+        FormatError: If a whole line is no row, or a row is there twice. A torn last line is no row.
+        OutputError: If there is no run.
     """
-    if not (folder / RESULTS).exists():
+    path = folder / RESULTS
+    if not path.exists():
         raise OutputError(f"{folder} has no {RESULTS}")
-    with ResultFile(folder / RESULTS) as results:
-        return list(results.rows.values())
+    return list(_rows(path.read_bytes(), str(path)).values())
 
 
 def _refuse_changes(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -218,6 +214,18 @@ def _refuse_changes(stored: Mapping[str, Any], now: Mapping[str, Any], folder: P
                 f"{folder} holds results of another {name}: {stored.get(name)!r}, now {value!r}; "
                 "choose another --out"
             )
+
+
+def _rows(content: bytes, name: str) -> dict[tuple[int, str], Row]:
+    """The rows of all whole lines, by seed and method."""
+    rows: dict[tuple[int, str], Row] = {}
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+        where = f"{name}, line {number}"
+        row = _row(line, where)
+        if (row.seed, row.method) in rows:
+            raise FormatError(f"{where}: seed {row.seed} under {row.method} is there twice")
+        rows[row.seed, row.method] = row
+    return rows
 
 
 def _row(line: bytes, where: str) -> Row:

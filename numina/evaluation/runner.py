@@ -1,16 +1,15 @@
 """Run methods over the cases of a suite: resumable, in one process or several, never twice."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from numina.errors import NuminaError
-from numina.evaluation.clip import Clip, Evaluated, Plain, Task
+from numina.evaluation.case_clips import CaseClips
+from numina.evaluation.clip import Evaluated, Plain
 from numina.evaluation.clip_score import Scorer
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.metrics import count_accuracy
@@ -28,7 +27,7 @@ from numina.evaluation.results import (
 )
 from numina.evaluation.suites import MaskedSuite, Suite
 from numina.evaluation.summary import PLAIN, summarise
-from numina.evaluation.workers import in_processes
+from numina.evaluation.workers import in_processes, one_thread
 from numina.output import claim_folder
 
 
@@ -157,17 +156,12 @@ def run_job(
 ) -> Iterator[Row | Failure]:
     """Generate one case under every method that has no row of it yet."""
     case = suite.case(job.index)
-    plain: Clip | None = None
+    clips = CaseClips(pipe, suite, case, job.done.get(PLAIN))
     for name, method in methods.items():
         if name in job.done:
             continue
         try:
-            if plain is None and (name == PLAIN or method.needs_plain):
-                plain = methods[PLAIN].generate(Task(pipe, suite, case))
-                _require_same(plain, job.done.get(PLAIN), suite, job.index)
-            task = Task(pipe, suite, case, plain)
-            clip = plain if name == PLAIN else method.generate(task)
-            assert clip is not None, "the plain clip was made above"
+            clip = clips.made(method)
             counts = suite.count(clip.frames, case)
             score = None if scorer is None else scorer.score(clip.frames, case.prompt)
         except NuminaError as error:
@@ -195,7 +189,7 @@ def _items(jobs: Sequence[Job], work: "_Work", workers: int) -> Iterator[Row | F
     if workers > 1:
         yield from in_processes(work, jobs, min(workers, len(jobs)))
         return
-    with _one_thread():
+    with one_thread():
         work.prepare()
         for job in jobs:
             yield from work.run(job)
@@ -222,16 +216,6 @@ class _Work:
         return run_job(job, self._pipe, self.methods, self._suite, self._scorer)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _require_masks(methods: Mapping[str, Evaluated], suite: Suite) -> None:
     """Refuse by name what a suite cannot serve, before anything is loaded."""
     needy = [name for name, method in methods.items() if method.needs_masks]
@@ -239,16 +223,4 @@ def _require_masks(methods: Mapping[str, Evaluated], suite: Suite) -> None:
         raise EvaluationError(
             f"{', '.join(needy)} must know the exact place of every instance, which the suite "
             f"{suite.name} does not; leave {'it' if len(needy) == 1 else 'them'} out of --methods"
-        )
-
-
-def _require_same(plain: Clip, row: Row | None, suite: Suite, index: int) -> None:
-    """A plain clip that is made again for its masks must be the one that was counted."""
-    if row is None:
-        return
-    counts = suite.count(plain.frames, suite.case(index))
-    if not np.array_equal(counts, row.observation().counts):
-        raise EvaluationError(
-            f"the plain clip of seed {row.seed} differs from the one counted before; results of "
-            "two machines do not mix, choose another --out"
         )

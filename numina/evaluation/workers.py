@@ -4,9 +4,12 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
+
+import torch
 
 from numina.evaluation.failure import EvaluationError
 
@@ -73,6 +76,17 @@ def in_processes(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[Any]
             if process.exitcode is None:
                 process.terminate()
             process.join()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with a single thread, as every process does, so that the bits are the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _serve(work: Work, connection: Connection) -> None:
