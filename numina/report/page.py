@@ -1,20 +1,15 @@
 """The run as one self-contained page of HTML: every picture inlined, no script, nothing fetched."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from numina.record import Cost, TargetRecord
 from numina.report.attention import MapFigure, MapRow, focus_rows, head_figures
+from numina.report.cells import Cell, Status, count_cells, status_of
 from numina.report.layouts import EditInWords, LayoutRow, edits_in_words, layout_rows
 from numina.report.pictures import moving_picture, still_picture
 from numina.report.story import CountSource, Frames, RunStory, Tally
 from numina.report.template import rendered
 from numina.report.verdict import Verdict, judge
-
-Status = Literal["right", "wrong", "planned", "unknown"]
-
-# Longer videos show runs of equal counts instead of one cell per frame.
-_MAX_CELLS = 16
 
 _SOURCES: dict[CountSource, str] = {
     "counter": "counted exactly in the finished frames",
@@ -52,15 +47,6 @@ class VideoFigure:
     alt: str
     chips: tuple[Chip, ...]
     note: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Consecutive frames that hold the same count."""
-
-    count: int
-    frames: int
-    status: Status
 
 
 @dataclass(frozen=True)
@@ -219,14 +205,8 @@ def _chip(noun: int, target: TargetRecord, tally: Tally | None) -> Chip:
         phrase=target.phrase,
         value=str(low) if low == high else f"{low}–{high}",
         asked=target.count,
-        status=_status(tally, tally.is_always(target.count)),
+        status=status_of(tally, tally.is_always(target.count)),
     )
-
-
-def _status(tally: Tally, right: bool) -> Status:
-    if tally.source == "plan":
-        return "planned"
-    return "right" if right else "wrong"
 
 
 def _count_rows(story: RunStory) -> tuple[CountRow, ...]:
@@ -234,19 +214,9 @@ def _count_rows(story: RunStory) -> tuple[CountRow, ...]:
     for noun, (target, tally) in enumerate(zip(story.report.targets, story.tallies, strict=True)):
         for title, counted in (("before", tally.before), ("after", tally.after)):
             if counted is not None:
-                cells = _cells(counted, target.count)
+                cells = count_cells(counted, target.count)
                 rows.append(CountRow(noun, target.phrase, title, target.count, cells))
     return tuple(rows)
-
-
-def _cells(tally: Tally, asked: int) -> tuple[Cell, ...]:
-    cells: list[Cell] = []
-    for count in tally.counts:
-        if cells and cells[-1].count == count and len(tally.counts) > _MAX_CELLS:
-            cells[-1] = Cell(count, cells[-1].frames + 1, cells[-1].status)
-        else:
-            cells.append(Cell(count, 1, _status(tally, count == asked)))
-    return tuple(cells)
 
 
 def _bars(story: RunStory) -> tuple[Bar, ...]:
