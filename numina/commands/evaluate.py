@@ -17,7 +17,6 @@ from numina.commands.options import (
     Height,
     NegativePrompt,
     Offload,
-    Out,
     Revision,
     Steps,
     Width,
@@ -55,7 +54,27 @@ _METHODS = {
 
 
 def evaluate(
-    out: Out,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the files.", file_okay=False, show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Run nothing; write report.html of the results in this folder, to --out or there.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    strips: Annotated[
+        int,
+        typer.Option(
+            "--strips",
+            min=0,
+            help="Draw this many instructive cases once more, for pictures of them in the report.",
+        ),
+    ] = 0,
     suite: Annotated[
         SuiteName,
         typer.Option(
@@ -151,13 +170,27 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Compare methods on the same prompts and noise; run again, it goes on where it stopped."""
+    """Compare methods on the same prompts and noise; run again, it goes on where it stopped.
+
+    results.jsonl, summary.json and report.html are written.
+    """
+    if report is not None:
+        if methods or prompts or model or strips:
+            raise typer.BadParameter(
+                "it runs nothing; leave out all but --out", param_hint="--report"
+            )
+        _report(report, out)
+        return
+    if out is None:
+        raise typer.BadParameter("name a folder, or --report FOLDER", param_hint="--out")
+
     from numina.evaluation import CountBenchSuite, SpritesSuite
     from numina.evaluation import evaluate as run
     from numina.evaluation.countbench import PipelineSource
     from numina.evaluation.methods import methods_named
     from numina.evaluation.prompt_files import read_counted_prompts
     from numina.evaluation.rendered_sprites import RenderedSprites
+    from numina.evaluation.report import keep_strips
     from numina.evaluation.results import SUMMARY
 
     try:
@@ -202,7 +235,10 @@ def evaluate(
     lines = counter_lines(summary) if suite is SuiteName.TRUE_SPRITES else table(summary)
     for line in lines:
         typer.echo(f"  {line}")
+    if strips:
+        keep_strips(out, strips, chosen, drawn, note)
     typer.echo(f"\n  {out / SUMMARY}")
+    _report(out)
 
 
 def table(summary: dict[str, Any]) -> list[str]:
@@ -234,6 +270,12 @@ def counter_lines(summary: dict[str, Any]) -> list[str]:
         f"off by           {figures['mean_absolute_error']:.2f} on average",
         f"of that too many {figures['mean_error']:+.2f}",
     ]
+
+
+def _report(folder: Path, out: Path | None = None) -> None:
+    from numina.evaluation.report import write_page
+
+    typer.echo(f"  {write_page(folder, out)}")
 
 
 def _counter(name: CounterName, folder: Path | None, device: str) -> Any:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numina.evaluation.case_clips import CaseClips, require_counts
-from numina.evaluation.clip import Evaluated
+from numina.evaluation.clip import Evaluated, Plain
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.results import Row
 from numina.evaluation.suites import Suite
+from numina.evaluation.summary import PLAIN
 from numina.evaluation.workers import one_thread
 
 
@@ -34,7 +35,7 @@ def replay(
 
     Args:
         rows: The results, those of a case one after the other.
-        methods: By name, those of the rows at least.
+        methods: By name, those of the rows at least; plain need not be named.
         suite: The suite of the results.
         cases: Among how many of its first cases they are.
 
@@ -43,6 +44,7 @@ def replay(
     """
     if not rows:
         return
+    methods = {PLAIN: Plain(), **methods}
     indices = {suite.case(index).seed: index for index in range(cases)}
     for row in rows:
         if row.seed not in indices or row.method not in methods:

@@ -6,10 +6,11 @@ from typer.testing import CliRunner
 
 from numina import evaluation
 from numina.commands.evaluate import evaluate, table
-from numina.evaluation import ClipScore, DetectorCounter, SpritesSuite
+from numina.evaluation import ClipScore, DetectorCounter, SpritesSuite, report
 from numina.evaluation.clip_score import CLIP
 from numina.evaluation.detectors import OWLV2
 from numina.evaluation.pretrained import Place
+from tests.evaluation.made_results import folder_of, rows
 
 SUMMARY = {
     "methods": {
@@ -43,6 +44,7 @@ def ordered(monkeypatch):
         return SUMMARY
 
     monkeypatch.setattr(evaluation, "evaluate", run)
+    monkeypatch.setattr(report, "write_page", lambda folder, out=None: folder / "report.html")
     return seen
 
 
@@ -64,6 +66,7 @@ def test_options_reach_the_runner(ordered, tmp_path):
     assert suite == SpritesSuite(500, tmp_path, (("num_inference_steps", 7),))
     assert (prompts, folder, workers, scorer) == (12, out, 3, None)
     assert str(out / "summary.json") in result.output
+    assert str(out / "report.html") in result.output
 
 
 def test_without_options_figures_are_those_to_report(ordered, tmp_path):
@@ -94,6 +97,7 @@ def test_unknown_methods_are_refused_with_a_list(ordered, tmp_path):
         (("--suite", "true-sprites", "--steps", "3"), "true-sprites has no use for it"),
         (("--suite", "true-sprites", "--methods", "robust"), "true-sprites has no use for it"),
         (("--counter", "abacus"), "'abacus' is not one of"),
+        (("--report", ".", "--strips", "2"), "it runs nothing; leave out all but --out"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(ordered, tmp_path, options, message):
@@ -114,6 +118,35 @@ def test_a_detector_may_judge_the_sprites(ordered, tmp_path):
 def test_the_pinned_clip_is_asked_for_by_its_name(ordered, tmp_path):
     assert call("--out", str(tmp_path), "--clip-model", CLIP.repo).exit_code == 0
     assert ordered[0][6] == ClipScore(Place())
+
+
+def test_strips_are_drawn_by_what_was_evaluated(ordered, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(report, "keep_strips", lambda *arguments: drawn.append(arguments))
+    assert call("--out", str(tmp_path), "--methods", "plain,robust").exit_code == 0
+    assert drawn == []
+    assert call("--out", str(tmp_path), "--methods", "robust", "--strips", "4").exit_code == 0
+    folder, number, methods, suite, _ = drawn[0]
+    assert (folder, number, suite) == (tmp_path, 4, SpritesSuite(100_000))
+    assert list(methods) == ["robust"]
+
+
+def test_a_report_of_results_runs_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluation, "evaluate", lambda *_: pytest.fail("nothing is to be run"))
+    folder, out = folder_of(tmp_path / "results", rows()), tmp_path / "out"
+    result = call("--report", str(folder), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert result.output.split() == [str(out / "report.html")]
+    assert not (folder / "report.html").exists()
+    assert call("--report", str(folder)).exit_code == 0
+    assert (folder / "report.html").read_bytes() == (out / "report.html").read_bytes()
+
+
+def test_without_a_folder_nothing_is_run(ordered):
+    result = call("--methods", "plain")
+    assert result.exit_code == 2
+    assert "name a folder, or --report FOLDER" in " ".join(result.output.split())
+    assert ordered == []
 
 
 def test_scores_of_clip_get_a_column():

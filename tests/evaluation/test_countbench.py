@@ -21,6 +21,7 @@ from numina.evaluation import (
 )
 from numina.evaluation.methods import METHODS, BestOfSeeds
 from numina.evaluation.prompt_files import CountedPrompt, dump_counted_prompts
+from numina.evaluation.report import PAGE
 from numina.evaluation.results import FAILURES, RESULTS, SUMMARY, rows_of
 from tests.evaluation.tiny_networks import save_clip, save_owlv2
 from tests.tiny_wan import tiny_wan
@@ -231,7 +232,7 @@ def test_the_command_counts_with_a_detector(files, wan, tmp_path):
     )
     result = command(*order)
     assert result.exit_code == 0, result.output
-    assert result.output.split()[-1] == str(tmp_path / SUMMARY)
+    assert result.output.split()[-2:] == [str(tmp_path / SUMMARY), str(tmp_path / PAGE)]
     assert "CLIP" in result.output
     rows = rows_of(tmp_path)
     assert [row.seed for row in rows] == [5, 6, 7]
