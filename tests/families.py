@@ -32,6 +32,7 @@ class Family:
         build: Makes a tiny pipeline of `LAYERS` blocks, which runs with ``tiny_wan.run_kwargs()``.
         processor: What attends in it.
         forwards: Forward passes of a guided step, one for each branch.
+        passes: Calls of the transformer that they are made in.
         fuses: Whether its projections can be fused.
         flow: Whether its scheduler moves latents ``[B, C, F, y, x]`` along a flow.
     """
@@ -39,12 +40,13 @@ class Family:
     build: Callable[[], Any]
     processor: type
     forwards: int = 2
+    passes: int = 1
     fuses: bool = False
     flow: bool = True
 
 
 SEPARATE = {
-    "wan": Family(tiny_wan, WanAttnProcessor, fuses=True),
+    "wan": Family(tiny_wan, WanAttnProcessor, passes=2, fuses=True),
     "ltx-video": Family(tiny_ltx_video, LTXVideoAttnProcessor, fuses=True, flow=False),
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
 }
