@@ -16,6 +16,7 @@ from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 # Other packages declare adapters under it: the transformer's class as "package.module.Class" is the
 # name, the adapter's as "package.module:Class" the value.
 ENTRY_POINTS = "numina.adapters"
+_PAGE = "docs/write-an-adapter.md"
 
 _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_WAN_ADAPTERS,
@@ -42,7 +43,7 @@ def adapter_for(transformer: nn.Module) -> Adapter:
         raise UnsupportedModelError(
             f"numina has no adapter for {family.__name__} (known: {known}); write one by giving "
             "the methods of numina.integrations.Adapter for it, and declare it as an entry point "
-            f"{ENTRY_POINTS!r}, see DESIGN.md, section 'A new model'"
+            f"{ENTRY_POINTS!r}, see {_PAGE} in numina's repository"
         )
     return adapter()
 

@@ -1,6 +1,8 @@
 """Adapters that other packages bring."""
 
+import re
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -61,7 +63,7 @@ def test_our_own_adapters_come_first(declare):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([], "no adapter for ForeignTransformer .*entry point 'numina.adapters'"),
+        ([], "no adapter for ForeignTransformer .*entry point 'numina.adapters', see docs/write"),
         (["nowhere:Adapter"], "nowhere:Adapter, .*cannot be imported .*No module named 'nowhere'"),
         ([f"{__name__}:Absent"], ":Absent, .*cannot be imported .*no attribute 'Absent'"),
         ([f"{__name__}:HalfAnAdapter"], "HalfAnAdapter, .* lacks module, grid, .*processor;"),
@@ -74,6 +76,14 @@ def test_what_cannot_be_used_is_refused_by_name(declare, values, message):
     declare(*((FAMILY, value) for value in values))
     with pytest.raises(UnsupportedModelError, match=message):
         adapter_for(ForeignTransformer())
+
+
+def test_a_transformer_without_adapter_is_pointed_to_a_page_that_is_there(declare):
+    declare()
+    with pytest.raises(UnsupportedModelError) as refusal:
+        adapter_for(ForeignTransformer())
+    (page,) = re.findall(r"see (\S+\.md) in numina's repository$", str(refusal.value))
+    assert (Path(__file__).parents[2] / page).is_file()
 
 
 def test_one_adapter_declared_twice_is_one(declare):
