@@ -4,11 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import eq
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import numpy as np
+
 from benchmarks.markdown import line
-from numina.evaluation.roles import role_of
+from numina.evaluation.metrics import bootstrap_interval
+from numina.evaluation.roles import Kind, role_of
+from numina.evaluation.summary import PLAIN
 
 # The two modes as they come stand out.
 BOLD = ("robust", "one-pass")
@@ -91,6 +97,32 @@ def videos_table(results: Results) -> list[str]:
     return [line(row) for row in rows]
 
 
+def identification_table(results: Results) -> list[str]:
+    """How often the first look, in the middle of a run, counts what the plain video will hold."""
+    rows = [
+        ("", "nouns counted as in the plain video (95 %)", "verdict as it should be"),
+        ("---",) * 3,
+    ]
+    plain = {row["seed"]: row for row in results.rows if row["method"] == PLAIN}
+    for name in results.summary["methods"]:
+        # A control looks at the true layout, and a rival's instances live in single frames.
+        if role_of(name).kind is not Kind.OURS:
+            continue
+        looked = [row for row in results.rows if row["method"] == name and row["seen"]]
+        if not looked:
+            continue
+        shares, verdicts = [], []
+        for row in looked:
+            held = [median(counts) for counts in plain[row["seed"]]["counts"]]
+            first = row["seen"][0]
+            shares.append(sum(map(eq, first, held)) / len(held))
+            verdicts.append((first == row["targets"]) == (held == row["targets"]))
+        bounds = bootstrap_interval(np.array(shares, np.float64))
+        told = f"{_share(sum(shares) / len(shares))} ({_interval(bounds)})"
+        rows.append((_title(name), told, _share(sum(verdicts) / len(verdicts))))
+    return [line(row) for row in rows]
+
+
 def _by_noun(row: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
     return zip(row["counts"], row["targets"], strict=True)
 
@@ -133,4 +165,5 @@ TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "counts": partial(_with_source, counts_table),
     "removals": partial(_with_source, removals_table),
     "videos": partial(_with_source, videos_table),
+    "identification": partial(_with_source, identification_table),
 }

@@ -57,7 +57,15 @@ def rows():
                 counts = [[2, 2], [4, 4]]
             if method == "one-pass" and seed == 100_060:
                 counts = [[2, 1], [3, 3]]
-            yield {"seed": seed, "method": method, "targets": [2, 3], "counts": counts}
+            # At its first look one pass sees what the plain run holds, but in every fifth seed.
+            seen = [[2, 4 if seed % 2 else 3], [2, 3]] if seed % 5 else [[1, 3], [2, 3]]
+            yield {
+                "seed": seed,
+                "method": method,
+                "targets": [2, 3],
+                "counts": counts,
+                "seen": seen if method == "one-pass" else [],
+            }
 
 
 def marked(body="", kind="", name=NAME):
@@ -103,6 +111,15 @@ def test_videos_are_right_only_as_a_whole(root):
         "| plain | 25 of 50 | 100 of 200 |",
         "| **robust, one pass** | 50 of 50 | 199 of 200 |",
     ]
+
+
+def test_identification_is_that_of_the_first_look(root):
+    lines = filled(marked(kind=" identification"), root).splitlines()
+    # Of each fifth seed one noun is missed where the plain run is right, else both; the verdict is
+    # wrong where the plain run was right.
+    assert lines[5].startswith("| **robust, one pass** | 0.850 (0.8")
+    assert lines[5].endswith("| 0.900 |")
+    assert not lines[6]
 
 
 def test_filling_twice_changes_nothing(root):
