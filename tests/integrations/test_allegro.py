@@ -132,7 +132,7 @@ def test_nouns_are_found_in_the_text_that_the_tokenizer_sees(pipe, able, wanted,
         "".join(names[position] for position in positions)
         for positions in request.rows[0].positions
     ]
-    assert [noun.replace("▁", "") for noun in nouns] == ["cats", "dogs"]
+    assert [noun.replace("▁", "") for noun in nouns] == ["threecats", "twodogs"]
 
 
 def test_a_noun_that_cleaning_takes_away_is_refused(pipe, monkeypatch):
