@@ -36,6 +36,11 @@ def test_the_shipped_folder_is_small() -> None:
     assert sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file()) < 10 * 2**20
 
 
+def test_the_shipped_folder_does_not_tell_where_it_was_made() -> None:
+    for config in WEIGHTS.rglob("*.json"):
+        assert "_name_or_path" not in config.read_text("utf-8"), config
+
+
 def test_a_few_steps_give_five_frames_and_the_seed_decides_them(pipeline: WanPipeline) -> None:
     settings = {**DEFAULTS.arguments(), "num_inference_steps": 2}
     first, second = (
