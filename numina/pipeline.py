@@ -114,6 +114,8 @@ def generate(
 
     looker = Looker(method, request)
     outcome = _outcome(pipe, call, looker, mode, rounds, on_oom)
+    if request.num_nouns and not outcome.forgone:
+        require_look(pipe, looker)
     settings: dict[str, Any] = {"preset": method.name, "mode": mode, "rounds": rounds}
     reports = tuple(
         report_of(row, looker, outcome, policy, settings) for row in range(len(request.rows))
@@ -132,18 +134,14 @@ def _outcome(
         with memory_watched('on_oom="unguided" for a plain run'):
             if request.num_nouns == 0:
                 return plain_run(run)
-            outcome = (
-                one_pass(run, looker, text)
-                if mode == "one-pass"
-                else restart(run, looker, text, rounds)
-            )
+            if mode == "one-pass":
+                return one_pass(run, looker, text)
+            return restart(run, looker, text, rounds)
     except OutOfMemoryError:
         if on_oom == "raise":
             raise
         warnings.warn("out of memory under guidance; running plainly", stacklevel=3)
         return plain_run(run, forgone="guidance ran out of memory, so the plain run was made")
-    require_look(pipe, looker)
-    return outcome
 
 
 def _settled_mode(mode: Mode | None, method: Method) -> Mode:

@@ -53,7 +53,8 @@ def search(
     Every seed is run plainly up to the look of restart mode. The first one that is right there is
     finished, and gives the video of the plain pipeline bit for bit. Where none is, the one that
     is off by the fewest instances is run again under guidance. A seed that is left costs only
-    the steps before the look, about 0.4 of a run where the noise levels have a shift of 3.
+    the steps before the look, for the robust preset about 0.6 of a run where the noise levels have
+    a shift of 3.
 
     Args:
         pipe: A diffusers pipeline over a transformer that numina has an adapter for.

@@ -49,5 +49,5 @@ def require_look(pipe: Any, looker: Looker) -> None:
         warnings.warn(
             "a look changed nothing: "
             + "; ".join(f"video {row}, {why}" for row, why in sorted(looker.unusable.items())),
-            stacklevel=4,
+            stacklevel=3,
         )

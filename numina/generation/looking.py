@@ -18,11 +18,12 @@ class Verdict:
     Attributes:
         edits: What to enforce. None leaves a video alone: nothing to count, no usable layout, or
             right at every look so far. An empty edit holds on to what an earlier one achieved.
-        errors: How many instances each video is off by, summed over its nouns.
+        errors: How many instances each video is off by in a frame, on average, summed over its
+            nouns.
     """
 
     edits: tuple[LayoutEdit | None, ...]
-    errors: tuple[int, ...]
+    errors: tuple[float, ...]
 
     @property
     def is_right(self) -> bool:
@@ -60,7 +61,7 @@ class Looker:
         judged = [self._judge(row, capture, round_) for row, capture in enumerate(captures)]
         return Verdict(tuple(edit for edit, _ in judged), tuple(error for _, error in judged))
 
-    def _judge(self, row: int, capture: Capture, round_: int) -> tuple[LayoutEdit | None, int]:
+    def _judge(self, row: int, capture: Capture, round_: int) -> tuple[LayoutEdit | None, float]:
         counts = self.request.rows[row].counts
         if not counts:
             return None, 0
@@ -90,5 +91,7 @@ class Looker:
                 head_maps=sighting.head_maps,
             )
         )
-        error = sum(abs(sighting.layout.count(noun) - count) for noun, count in enumerate(counts))
+        # Per frame, because the instances of some methods live in single frames.
+        seen = [sighting.layout.count_per_frame(noun) for noun in range(len(counts))]
+        error = sum(float(abs(one - count).mean()) for one, count in zip(seen, counts, strict=True))
         return (edit if row in self._corrected else None), error

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from numina.generation.looking import Looker
 from numina.generation.outcome import Outcome
 from numina.generation.request import CountRequest
@@ -57,9 +60,16 @@ def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tup
     if not outcome.guided:
         return "unguided", "the count was found wrong, but too late to guide"
     seen = edits[0].before
+    held = [seen.count_per_frame(noun) for noun in range(len(targets))]
     wrong = [
-        f"{seen.count(noun)} instead of {target.count} for {target.phrase!r}"
-        for noun, target in enumerate(targets)
-        if seen.count(noun) != target.count
+        f"{_range(counts)} instead of {target.count} for {target.phrase!r}"
+        for counts, target in zip(held, targets, strict=True)
+        if (counts != target.count).any()
     ]
-    return "guided", "the layout held " + " and ".join(wrong or ["other counts in some frames"])
+    # Right in every frame, but not the same instances throughout.
+    return "guided", "the layout held " + " and ".join(wrong or ["instances that come and go"])
+
+
+def _range(counts: NDArray[np.int64]) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

@@ -138,8 +138,10 @@ class PipelineRun:
         return self._scale.levels(scheduler)
 
     def from_noise(self, generator: torch.Generator) -> "PipelineRun":
-        """The same call from other noise. The prompt is not encoded again."""
+        """The same call from other noise: prompt and noise levels are not worked out again."""
+        _ = self.noises
         other = copy.copy(self)
+        self._seconds_before = 0.0
         other._call = {**self._call, "generator": generator}
         other._random = _RandomState(generator)
         return other

@@ -1,12 +1,43 @@
 """search(): seeds are left at the look, the first right one is finished, the best guided."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
 from numina.errors import CaptureMissedError, PromptError
+from numina.generation.looking import Looker
+from numina.generation.outcome import Outcome
+from numina.generation.reporting import report_of
+from numina.generation.request import CountRequest, Row
+from numina.layout import Layout, LayoutEdit
+from numina.methods.method import Sighting
+from numina.methods.paper import Paper
+from numina.prompt.counts import parse_counts
+from numina.record import Cost
 from numina.searching import search
 from tests.pipeline.given import Given
 from tests.pipeline.short_runs import LOOK, STEPS, arguments, is_clean, plain
+
+
+@dataclass(frozen=True)
+class Sees(Given):
+    """Finds one and the same layout, and removes an instance of it."""
+
+    sighting: Sighting | None = None
+
+    def identify(self, capture):
+        return self.sighting
+
+    def is_right(self, layout, counts):
+        return Paper().is_right(layout, counts)
+
+    def refine(self, sighting, counts, names=None):
+        fewer = np.where(sighting.layout.labels == 7, 0, sighting.layout.labels)
+        return LayoutEdit(sighting.layout, Layout(fewer, sighting.layout.nouns), removed=(7,))
+
 
 # Up to the layer that is looked at: both branches of every step before, then one.
 LOOK_COST = 2 * LOOK + 1
@@ -100,11 +131,35 @@ def test_the_text_encoder_runs_once_for_all_seeds(pipe):
     assert len(calls) == 2  # prompt and negative prompt
 
 
+def test_the_noise_levels_are_worked_out_once_for_all_seeds(pipe, monkeypatch):
+    calls, check_inputs = [], pipe.check_inputs
+    monkeypatch.setattr(pipe, "check_inputs", lambda *args: calls.append(1) or check_inputs(*args))
+    searched(pipe, (1, 2, 5, 3))
+    # Up to the scheduler once, three looks, and the guided run.
+    assert len(calls) == 1 + 3 + 1
+
+
 def test_the_global_random_state_is_left_as_a_plain_run_leaves_it(pipe):
     torch.manual_seed(7)
     expected = torch.get_rng_state()
     searched(pipe, (1, 2, 5, 3))
     assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_instances_that_live_in_single_frames_are_counted_by_the_frame():
+    labels = np.zeros((3, 4, 4), np.int16)
+    # Two, two and three of them, seven labels in all.
+    places = [(0, 0, 0), (0, 2, 2), (1, 0, 0), (1, 2, 2), (2, 0, 0), (2, 2, 2), (2, 0, 3)]
+    for label, place in enumerate(places, 1):
+        labels[place] = label
+    sighting = Sighting(Layout(labels, (0,) * 7), np.zeros((1, 3, 4, 4), np.float32))
+    request = CountRequest((Row("two cats", parse_counts("two cats"), ((1,),)),), num_keys=8)
+    looker = Looker(Sees(sighting=sighting), request)
+    verdict = looker.look([SimpleNamespace(step=1, noise=0.9)], round_=0)
+    assert verdict.errors == (pytest.approx(1 / 3),)
+    outcome = Outcome(None, True, (), Cost(0.0, 0.0), Cost(0.0, 0.0))
+    report = report_of(0, looker, outcome, "subjects", {})
+    assert report.reason == "the layout held 2 to 3 instead of 2 for 'cats'"
 
 
 @pytest.mark.parametrize(
