@@ -70,7 +70,8 @@ class Prediction:
     velocity: Tensor
 
 
-Watch = Callable[[Prediction], None]
+# Sees every forward pass; may return by how much its velocity shall change, in the same shape.
+Watch = Callable[[Prediction], Tensor | None]
 
 
 class Attention(Protocol):

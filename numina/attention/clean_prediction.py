@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from numina.attend import Prediction, conditional
+from numina.attend import Prediction, Watch, conditional
 
 
 class CleanPrediction:
@@ -18,21 +18,29 @@ class CleanPrediction:
             1 means that there is no unconditional pass.
         on_step: Called after the last forward pass of a step with its index and the clean
             latents ``[B, C, F, y, x]``.
+        inner: Changes predictions first.
     """
 
     def __init__(
         self,
         guidance_scale: Callable[[], float],
         on_step: Callable[[int, Tensor], None] | None = None,
+        inner: Watch | None = None,
     ) -> None:
         self._scale = guidance_scale
         self._on_step = on_step
+        self._inner = inner
         self._conditional: Tensor | None = None
         self.latents: Tensor | None = None
 
-    def __call__(self, prediction: Prediction) -> None:
+    def __call__(self, prediction: Prediction) -> Tensor | None:
+        change = self._inner(prediction) if self._inner is not None else None
+        velocity = prediction.velocity if change is None else prediction.velocity + change
+        self._take(prediction, velocity)
+        return change
+
+    def _take(self, prediction: Prediction, velocity: Tensor) -> None:
         scale = self._scale()
-        velocity = prediction.velocity
         if prediction.branch == "both":
             velocity, self._conditional = velocity.chunk(2)
         elif prediction.branch == "cond":

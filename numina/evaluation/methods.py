@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from numina.attention.guide import Guide
+from numina.attention.clean_prediction import CleanPrediction
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task, first_video, plain_clip
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.suites import Case, MaskedSuite
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
+from numina.generation.enforcement import Enforcement
 from numina.generation.request import resolve_request
-from numina.generation.run import PipelineRun, denoisers, first_step_at, strength_of
+from numina.generation.run import PipelineRun, denoisers, first_step_at
 from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
@@ -217,11 +219,18 @@ def _guided_by(
         )
     text = request.text()
     run = PipelineRun(pipe, {"prompt": case.prompt, **call}, on_encoded=text.measure)
-    strength = strength_of(method, len(run.noises))
-    looked = first_step_at(run.noises, max(method.looks)) if mode == "one-pass" else -1
-    guide = Guide(text, lambda moment: strength(moment) if moment.step > looked else 0.0)
-    guide.enforce(method.plan([edit], request.num_nouns, mode))
-    attempt = run.attempt({Site(layer, "cross"): guide for layer in range(run.num_layers)}, "guide")
+    enforcement = Enforcement(method, run, text, request.num_nouns, mode)
+    looked = first_step_at(run.noises, max(method.looks)) if mode == "one-pass" else None
+    if looked is None:
+        enforcement.enforce([edit])
+
+    def look(step: int, _: Tensor) -> None:
+        if step == looked:
+            enforcement.enforce([edit])
+
+    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
+    sites = [Site(layer, "cross") for layer in range(run.num_layers)]
+    attempt = run.attempt(dict.fromkeys(sites, enforcement.guide), "guide", watch)
     return first_video(attempt.output), attempt.cost.forwards
 
 

@@ -5,11 +5,11 @@ from torch import Tensor
 from numina.attend import Attend
 from numina.attention.capture import Recorder
 from numina.attention.clean_prediction import CleanPrediction
-from numina.attention.guide import Guide
 from numina.attention.text import Text
+from numina.generation.enforcement import Enforcement
 from numina.generation.looking import Looker
 from numina.generation.outcome import Outcome
-from numina.generation.run import PipelineRun, first_step_at, strength_of
+from numina.generation.run import PipelineRun, first_step_at
 from numina.integrations import Site
 
 
@@ -26,7 +26,8 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
     """
     method = looker.method
     steps = {first_step_at(run.noises, level) for level in method.looks}
-    guide = Guide(text, strength_of(method, len(run.noises)))
+    enforcement = Enforcement(method, run, text, looker.request.num_nouns, "one-pass")
+    guide = enforcement.guide
     captured = method.capture.cross_layers(run.num_layers)
     recorder = Recorder(text, steps, inner=guide, layers=captured)
 
@@ -35,13 +36,14 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
             return
         verdict = looker.look(recorder.captures(clean, step), round_=0)
         if not verdict.leaves_all_alone:
-            guide.enforce(method.plan(verdict.edits, looker.request.num_nouns, "one-pass"))
+            enforcement.enforce(verdict.edits)
             # A cache would go on with what it kept of unguided layers.
             run.empty_caches()
 
     attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
-    attempt = run.attempt(attends, "generate", CleanPrediction(run.guidance_scale, look))
+    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
+    attempt = run.attempt(attends, "generate", watch)
     return Outcome(
         attempt.output,
         not guide.is_idle,

@@ -36,11 +36,10 @@ def guided_rounds(
         rounds: Guided runs, at least 1; the last one is never stopped.
         spent: What it has cost to come here.
     """
-    total, nouns = spent, looker.request.num_nouns
+    total = spent
     for round_ in range(1, rounds + 1):
-        plan = looker.method.plan(wrong.edits, nouns, "restart")
         will_do = _anything if round_ == rounds else _is_right
-        made = try_run(run, looker, text, will_do, plan, round_)
+        made = try_run(run, looker, text, will_do, wrong, round_)
         total += made.cost
         if made.verdict is None or not made.stopped:
             return Outcome(made.output, True, made.strengths, spent, total)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from numina.attend import Attend, Moment, Watch, num_branches
 from numina.errors import ScheduleError
 from numina.integrations import Clock, Site, adapter_for, attached, empty_caches, noise_scale
-from numina.methods.method import Method
 from numina.record import Cost
 
 
@@ -42,11 +41,6 @@ def first_step_at(noises: tuple[float, ...], level: float) -> int:
         f"none of the {len(noises)} steps but the last has a noise level of {level:.2f} or lower, "
         "so there is nothing to look at; use more steps or a smaller shift"
     )
-
-
-def strength_of(method: Method, steps: int) -> Callable[[Moment], float]:
-    """The guidance strength of a method at every moment of a run of ``steps``."""
-    return lambda moment: method.strength(moment.noise, moment.step / steps)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 from numina.attend import Attend, Moment
 from numina.attention.capture import Recorder
 from numina.attention.clean_prediction import CleanPrediction
-from numina.attention.guide import Guide, Plan
 from numina.attention.text import Text
+from numina.generation.enforcement import Enforcement
 from numina.generation.looking import Looker, Verdict
-from numina.generation.run import PipelineRun, first_step_at, stop_at, strength_of
+from numina.generation.run import PipelineRun, first_step_at, stop_at
 from numina.integrations import Site
 from numina.record import Cost
 
@@ -39,41 +39,42 @@ def try_run(
     looker: Looker,
     text: Text,
     will_do: Callable[[Verdict], bool],
-    plan: Plan | None = None,
+    wrong: Verdict | None = None,
     round_: int = 0,
 ) -> Trial:
     """Make an attempt, look at it once, and end it unless the verdict will do.
 
     The look is taken in the conditional pass of the first step at the method's noise level, as
     soon as the deepest layer it needs has attended (arXiv 2604.08546, section 4). An attempt
-    without a plan that is not ended is the plain run bit for bit.
+    that enforces nothing and is not ended is the plain run bit for bit.
 
     Args:
         run: The pipeline call.
         looker: Looks at it.
         text: Nouns of the text keys.
         will_do: Whether the attempt may go on.
-        plan: What to enforce from the first step on.
+        wrong: The verdict whose edits are enforced from the first step on.
         round_: 0 for the unguided run, then 1, 2, … for every guided one.
     """
     method = looker.method
     step = first_step_at(run.noises, method.verdict)
     captured = method.capture.cross_layers(run.num_layers)
     features = method.capture.feature_layer(run.num_layers)
-    guide = Guide(text, strength_of(method, len(run.noises)))
-    if plan is not None:
-        guide.enforce(plan)
-    clean = CleanPrediction(run.guidance_scale)
+    enforcement = Enforcement(method, run, text, looker.request.num_nouns, "restart")
+    guide = enforcement.guide
+    if wrong is not None:
+        enforcement.enforce(wrong.edits)
+    clean = CleanPrediction(run.guidance_scale, inner=enforcement.erasure)
     judge = _Judge(looker, clean, captured[-1], round_, will_do)
     recorder = Recorder(text, {step}, inner=guide, on_recorded=judge, layers=captured)
 
     attends: dict[Site, Attend] = {}
-    if plan is not None:
+    if wrong is not None:
         attends |= {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
     if features is not None:
         attends[Site(features, "self")] = recorder.self_attention
-    attempt = run.attempt(attends, "identify" if plan is None else "guide", clean)
+    attempt = run.attempt(attends, "identify" if wrong is None else "guide", clean)
     strengths = tuple(guide.strengths.values())
     return Trial(attempt.output, judge.verdict, judge.stopped, strengths, attempt.cost)
 

@@ -43,6 +43,10 @@ class NoiseScale(Protocol):
         """What a model is given and returns, as latents ``z`` and velocity ``u`` of a flow."""
         ...
 
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        """A change of ``u`` as one of what the model returns: the derivative of `as_flow`."""
+        ...
+
 
 @dataclass(frozen=True)
 class FlowNoise:
@@ -57,6 +61,9 @@ class FlowNoise:
     def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
         return latents, output
 
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return change
+
 
 @dataclass(frozen=True)
 class InvertedFlowNoise:
@@ -70,6 +77,9 @@ class InvertedFlowNoise:
 
     def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
         return latents, -output
+
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return -change
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,9 @@ class AlphaBarNoise:
         total = _total(noise)
         return latents / total, total * ((2 * noise - 1) * latents + output)
 
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return change / _total(noise)
+
     def _sigma(self, timestep: int) -> float:
         alpha_bar = self.alpha_bars[timestep]
         return ((1 - alpha_bar) / alpha_bar) ** 0.5 if alpha_bar > 0 else inf
@@ -113,6 +126,9 @@ class EpsilonNoise(AlphaBarNoise):
         total = _total(noise)
         clean = (latents - noise * total * output) / ((1 - noise) * total)
         return latents / total, output - clean
+
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return (1 - noise) * change
 
 
 def _total(noise: float) -> float:

@@ -4,9 +4,10 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self, cast
 
+import torch
 from torch import Tensor, nn
 
 from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
@@ -213,17 +214,29 @@ class Clock:
 
     def after_forward(
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any
-    ) -> None:
+    ) -> Any:
+        """Show the prediction to the watch; what it changes is the transformer's new output."""
         if self._watch is None:
-            return
+            return None
         forward = ForwardPass.of(module, args, kwargs)
         returned = output[0] if isinstance(output, tuple) else output.sample
+
+        def frames(latents: Tensor) -> Tensor:
+            return self._adapter.frames_of_grid(module, forward, latents)
+
         latents, velocity = self._scale.as_flow(
-            self._adapter.frames_of_grid(module, forward, forward.latents),
-            self._adapter.frames_of_grid(module, forward, returned),
-            self._noise,
+            frames(forward.latents), frames(returned), self._noise
         )
-        self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
+        change = self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
+        if change is None:
+            return None
+        # The frames are a rearrangement, and the adjoint of one takes it back.
+        rearranged_back = torch.func.vjp(frames, returned)[1]
+        (change,) = rearranged_back(self._scale.as_output(change, self._noise).to(returned.dtype))
+        changed = returned + change
+        if isinstance(output, tuple):
+            return (changed, *output[1:])
+        return replace(output, sample=changed)
 
 
 @contextmanager
@@ -245,7 +258,7 @@ def attached(
         transformer: A diffusers transformer.
         attends: The attention function of each site.
         adapter: What is known about this family of transformers.
-        watch: Called with every forward pass's latents and prediction.
+        watch: Sees every forward pass's latents and prediction, and may change the prediction.
         noise_scale: How timesteps and predictions of its scheduler read, see `noise.noise_scale`.
         videos: Videos of the batch; a pass with twice as many rows holds both guidance branches.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from numina.attention.capture import Capture, CaptureSpec
 from numina.attention.guide import Plan
+from numina.guidance.erasure import ErasureSpec
 from numina.identify.tracks import Tracks
 from numina.layout import Layout, LayoutEdit
 
@@ -59,6 +60,11 @@ class Method(Protocol):
     @property
     def looks(self) -> tuple[float, ...]:
         """Noise levels of the looks of one-pass mode, falling; empty if it has no such mode."""
+        ...
+
+    @property
+    def erasure(self) -> ErasureSpec | None:
+        """How removed instances are erased from predictions; None leaves it to the attention."""
         ...
 
     def identify(self, capture: Capture) -> Sighting | None:

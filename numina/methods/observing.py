@@ -42,6 +42,10 @@ class Observing:
     def looks(self) -> tuple[float, ...]:
         return self.method.looks
 
+    @property
+    def erasure(self) -> None:
+        return None
+
     def identify(self, capture: Capture) -> Sighting | None:
         return self.method.identify(capture)
 

@@ -48,6 +48,11 @@ class Paper:
         """The published method knows the noun's own tokens only."""
         return False
 
+    @property
+    def erasure(self) -> None:
+        """The published method guides the attention alone."""
+        return None
+
     def identify(self, capture: Capture) -> Sighting | None:
         probs = capture.probs[-1]  # [H, G, F, Y, X]
         if capture.features is None or not bool(torch.isfinite(probs).all()):

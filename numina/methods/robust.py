@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from numina.attention.capture import Capture, CaptureSpec
+from numina.guidance.erasure import ErasureSpec
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import ClassTargets, RobustPlan
 from numina.identify.clean_latent import LatentRegions, latent_layout
@@ -37,6 +38,8 @@ class Robust:
         gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
             to the noise what it does right: strong targets draw any layout, even a wrong one.
         firm: Targets of one-pass mode, where instances have begun to form and must give way.
+        erasure: How removed instances are erased from the predicted clean latent; None leaves
+            their removal to the attention alone.
     """
 
     evidence: Evidence = "clean-latent"
@@ -51,6 +54,7 @@ class Robust:
     placement: PlacementSpec = PlacementSpec()
     gentle: ClassTargets = ClassTargets(kept=0.6, added=0.9, elsewhere=-3.0, ceiling=5.0)
     firm: ClassTargets = ClassTargets()
+    erasure: ErasureSpec | None = ErasureSpec()
     schedule: GuidanceSchedule = GuidanceSchedule()
 
     def __post_init__(self) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from numina.attend import Attend, Attention, Moment, Watch
+from numina.attend import Attend, Attention, Moment, Prediction, Watch
 from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
 from tests.tiny_wan import run_kwargs
 
@@ -74,3 +75,9 @@ def seen_at(pipe: Any, sites: Iterable[Site], **changes: Any) -> tuple[list[Seen
 
     _, clock = through_seam(pipe, dict.fromkeys(sites, record), **changes)
     return seen, clock
+
+
+def tilted(prediction: Prediction) -> Tensor:
+    """A change of the velocity that differs in every place, to see where each of it goes."""
+    velocity = prediction.velocity
+    return torch.linspace(-0.3, 0.3, velocity.numel()).reshape(velocity.shape)

@@ -14,7 +14,7 @@ from numina.errors import TargetError, UnsupportedModelError
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for
-from tests.integrations.seam_runs import latents, moments, seen_at, through_seam
+from tests.integrations.seam_runs import latents, moments, seen_at, through_seam, tilted
 from tests.tiny_allegro import run_kwargs, tiny_allegro
 
 STEPS, LAYERS = 4, 3
@@ -63,10 +63,13 @@ def test_noise_levels_are_those_of_a_flow_with_the_same_signal_to_noise(spacing,
     assert sigmas == pytest.approx(pipe.scheduler.sigmas[:-1].tolist(), rel=1e-4)
 
 
+@pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize("kind", [EulerAncestralDiscreteScheduler, DDIMScheduler])
 @pytest.mark.parametrize("settings", [{}, V_PREDICTION], ids=["epsilon", "v-prediction"])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
-def test_the_clean_latent_is_the_schedulers_own(kind, settings, guidance_scale, monkeypatch):
+def test_the_clean_latent_is_the_schedulers_own(
+    kind, settings, guidance_scale, change, monkeypatch
+):
     clipping = {"clip_sample": False} if kind is DDIMScheduler else {}
     pipe = tiny_allegro(scheduler=kind, **settings, **clipping)
     theirs, ours = [], []
@@ -81,7 +84,9 @@ def test_the_clean_latent_is_the_schedulers_own(kind, settings, guidance_scale, 
     run = PipelineRun(pipe, call)
     # The signature says whether a scheduler takes a generator.
     monkeypatch.setattr(pipe.scheduler, "step", wraps_signature(step, spy))
-    run.attempt({}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean)))
+    run.attempt(
+        {}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    )
 
     assert len(ours) == len(theirs) == STEPS
     for mine, expected in zip(ours, theirs, strict=True):

@@ -12,7 +12,7 @@ from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import UnsupportedModelError
 from numina.generation.run import PipelineRun
 from numina.integrations import Site
-from tests.integrations.seam_runs import latents, stock_attend, through_seam
+from tests.integrations.seam_runs import latents, stock_attend, through_seam, tilted
 from tests.tiny_cogvideox import TEXT_KEYS, run_kwargs, tiny_cogvideox
 
 STEPS, LAYERS = 4, 3
@@ -138,9 +138,12 @@ def test_noise_levels_are_those_of_a_flow_with_the_same_signal_to_noise(pipe):
     assert tuple(noises) == PipelineRun(pipe, run_kwargs()).noises
 
 
+@pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm"])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
-def test_the_clean_latent_is_the_schedulers_own(variant, scheduler, guidance_scale, monkeypatch):
+def test_the_clean_latent_is_the_schedulers_own(
+    variant, scheduler, guidance_scale, change, monkeypatch
+):
     pipe = tiny_cogvideox(variant, scheduler=scheduler)
     theirs, ours = [], []
     step = pipe.scheduler.step
@@ -153,7 +156,9 @@ def test_the_clean_latent_is_the_schedulers_own(variant, scheduler, guidance_sca
     call = {"guidance_scale": guidance_scale}
     run = PipelineRun(pipe, run_kwargs(output_type="latent", **call))
     monkeypatch.setattr(pipe.scheduler, "step", spy)
-    run.attempt({}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean)))
+    run.attempt(
+        {}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    )
 
     assert len(ours) == len(theirs) == STEPS
     for mine, expected in zip(ours, theirs, strict=True):

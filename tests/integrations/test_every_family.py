@@ -17,6 +17,7 @@ from tests.integrations.seam_runs import (
     seen_in,
     stock_attend,
     through_seam,
+    tilted,
 )
 from tests.tiny_wan import run_kwargs
 
@@ -126,9 +127,12 @@ def test_a_call_without_steps_has_the_pipelines_own_number(pipe):
     assert levels == noise_scale(pipe.scheduler).levels(pipe.scheduler)
 
 
+@pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
 @pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].flow])
-def test_the_clean_latent_is_where_the_scheduler_would_go(name, guidance_scale, monkeypatch):
+def test_the_clean_latent_is_where_the_scheduler_would_go(
+    name, guidance_scale, change, monkeypatch
+):
     """A scheduler of flows that goes straight to its last noise level finds the clean latent."""
     pipe = FAMILIES[name].build()
     theirs, ours = [], []
@@ -141,7 +145,7 @@ def test_the_clean_latent_is_where_the_scheduler_would_go(name, guidance_scale, 
 
     run = PipelineRun(pipe, run_kwargs(output_type="latent", guidance_scale=guidance_scale))
     monkeypatch.setattr(pipe.scheduler, "step", spy)
-    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean))
+    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
     frames = run.attempt({}, "", watch).output.frames
 
     assert len(ours) == len(theirs) == STEPS

@@ -11,7 +11,7 @@ from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import UnsupportedModelError
 from numina.generation.run import PipelineRun
 from numina.integrations import ForwardPass, Site, adapter_for, attached
-from tests.integrations.seam_runs import latents, moments, seen_at, through_seam
+from tests.integrations.seam_runs import latents, moments, seen_at, through_seam, tilted
 from tests.tiny_cogvideox import wide_kwargs
 from tests.tiny_ltx_video import run_kwargs, tiny_ltx_video
 
@@ -74,8 +74,9 @@ def test_levels_depend_on_the_size_of_the_video(pipe):
     assert small != large
 
 
+@pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
-def test_the_clean_latent_is_the_schedulers_own(pipe, guidance_scale, monkeypatch):
+def test_the_clean_latent_is_the_schedulers_own(pipe, guidance_scale, change, monkeypatch):
     theirs, ours = [], []
     step = pipe.scheduler.step
 
@@ -87,7 +88,9 @@ def test_the_clean_latent_is_the_schedulers_own(pipe, guidance_scale, monkeypatc
     call = run_kwargs(output_type="latent", guidance_scale=guidance_scale)
     run = PipelineRun(pipe, call)
     monkeypatch.setattr(pipe.scheduler, "step", spy)
-    run.attempt({}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean)))
+    run.attempt(
+        {}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    )
 
     assert len(ours) == len(theirs) == STEPS
     for mine, expected in zip(ours, theirs, strict=True):

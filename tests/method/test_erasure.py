@@ -1,0 +1,164 @@
+"""A removed instance is gone from every prediction, and nothing else is."""
+
+import numpy as np
+import pytest
+import torch
+
+from numina.attend import Prediction
+from numina.guidance.erasure import Erasure, ErasureSpec
+from numina.layout import Layout, LayoutEdit
+
+# Two latents to a patch, as Wan has it: 6 x 8 patches of 2 frames.
+GRID, PATCH, NOISE = (2, 6, 8), 2, 0.8
+FIRST, SECOND = (slice(None), slice(1, 3), slice(1, 3)), (slice(None), slice(3, 5), slice(5, 7))
+
+
+def layout(*places):
+    labels = np.zeros(GRID, np.int16)
+    for label, place in enumerate(places, 1):
+        labels[place] = label
+    return Layout(labels, (0,) * len(places))
+
+
+def without_second():
+    before = layout(FIRST, SECOND)
+    after = Layout(np.where(before.labels == 2, 0, before.labels), before.nouns)
+    return LayoutEdit(before, after, removed=(2,))
+
+
+def scene(*places, ground=1.0):
+    """A clean latent ``[1, 1, F, y, x]`` with an instance of 5 at each place."""
+    clean = np.full(GRID, ground, np.float32)
+    for place in places:
+        clean[place] = 5.0
+    clean = clean.repeat(PATCH, axis=1).repeat(PATCH, axis=2)
+    return torch.from_numpy(clean)[None, None]
+
+
+def predicted(clean, branch="cond", noise=NOISE, dtype=torch.float32):
+    """A forward pass that predicts ``clean``."""
+    gaussian = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    latents = (1 - noise) * clean + noise * gaussian
+    return Prediction(3, noise, branch, latents.to(dtype), (gaussian - clean).to(dtype))
+
+
+def after(erasure, prediction):
+    """The clean latent of a prediction once it is changed."""
+    return prediction.latents - prediction.noise * (prediction.velocity + erasure(prediction))
+
+
+def erasure(strength=1.0, **settings):
+    return Erasure(ErasureSpec(**settings), lambda _: strength)
+
+
+def test_the_ground_closes_over_a_removed_instance_and_the_kept_one_stays():
+    erasing = erasure()
+    erasing.remove([without_second()])
+    clean = after(erasing, predicted(scene(FIRST, SECOND)))
+    torch.testing.assert_close(clean, scene(FIRST), atol=5e-3, rtol=0)
+
+
+def test_a_blurred_edge_goes_too():
+    erasing = erasure(margin=0.5)
+    erasing.remove([without_second()])
+    blurred = scene(FIRST, SECOND)
+    blurred[..., 6, 9] = 3.0  # one latent outside of the corner
+    torch.testing.assert_close(after(erasing, predicted(blurred)), scene(FIRST), atol=5e-3, rtol=0)
+
+
+def test_a_neighbour_is_neither_erased_nor_spread_over_the_hole():
+    close = (slice(None), slice(3, 5), slice(3, 5))  # touches the second
+    before = layout(close, SECOND)
+    left = Layout(np.where(before.labels == 2, 0, before.labels), before.nouns)
+    erasing = erasure(margin=1.0)
+    erasing.remove([LayoutEdit(before, left, removed=(2,))])
+    clean = after(erasing, predicted(scene(close, SECOND)))
+    torch.testing.assert_close(clean, scene(close), atol=5e-3, rtol=0)
+
+
+def test_strength_is_the_share_that_is_taken_out():
+    erasing = erasure(strength=0.25)
+    erasing.remove([without_second()])
+    clean = after(erasing, predicted(scene(FIRST, SECOND)))
+    expected = 0.75 * scene(FIRST, SECOND) + 0.25 * scene(FIRST)
+    torch.testing.assert_close(clean, expected, atol=5e-3, rtol=0)
+
+
+def test_branches_that_are_erased_apart_are_erased_together():
+    erasing = erasure()
+    erasing.remove([without_second()])
+    negative = predicted(scene(SECOND, ground=-1.0), "uncond")
+    positive = predicted(scene(FIRST, SECOND))
+    together = Prediction(
+        3,
+        NOISE,
+        "both",
+        torch.cat([negative.latents, positive.latents]),
+        torch.cat([negative.velocity, positive.velocity]),
+    )
+    apart = torch.cat([erasing(negative), erasing(positive)])
+    assert torch.equal(erasing(together), apart)
+
+
+def test_what_was_removed_stays_removed_when_a_later_look_no_longer_sees_it():
+    erasing = erasure()
+    erasing.remove([without_second()])
+    seen_now = layout(FIRST)
+    erasing.remove([LayoutEdit(seen_now, seen_now)])
+    clean = after(erasing, predicted(scene(FIRST, SECOND)))
+    torch.testing.assert_close(clean, scene(FIRST), atol=5e-3, rtol=0)
+
+
+def test_an_instance_that_is_placed_there_later_is_not_erased():
+    erasing = erasure()
+    erasing.remove([without_second()])
+    again = layout(FIRST, SECOND)
+    erasing.remove([LayoutEdit(layout(FIRST), again, added=(2,), templates=(1,))])
+    assert erasing(predicted(scene(FIRST, SECOND))) is None
+
+
+def test_videos_without_an_edit_are_left_alone():
+    erasing = erasure()
+    erasing.remove([None, without_second()])
+    change = erasing(predicted(scene(FIRST, SECOND).repeat(2, 1, 1, 1, 1)))
+    assert not change[0].any()
+    assert change[1].any()
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        pytest.param(lambda: erasure(strength=0.0), id="no strength"),
+        pytest.param(lambda: Erasure(None, lambda _: 1.0), id="no spec"),
+    ],
+)
+def test_nothing_is_due_without_strength_or_settings(idle):
+    erasing = idle()
+    erasing.remove([without_second()])
+    assert erasing(predicted(scene(FIRST, SECOND))) is None
+
+
+@pytest.mark.parametrize("edits", [[], [None], [LayoutEdit(layout(FIRST), layout(FIRST))]])
+def test_nothing_is_due_where_nothing_was_removed(edits):
+    erasing = erasure()
+    erasing.remove(edits)
+    assert erasing(predicted(scene(FIRST))) is None
+
+
+def test_low_precision_is_erased_in_float32():
+    erasing = erasure()
+    erasing.remove([without_second()])
+    prediction = predicted(scene(FIRST, SECOND), dtype=torch.bfloat16)
+    change = erasing(prediction)
+    assert change.dtype == torch.float32
+    clean = prediction.latents.float() - NOISE * (prediction.velocity.float() + change)
+    # Latents and velocity of up to 6 were rounded to 8 bits, and are filled from their neighbours.
+    torch.testing.assert_close(
+        clean[..., 6:10, 10:14], scene()[..., 6:10, 10:14], atol=0.05, rtol=0
+    )
+
+
+@pytest.mark.parametrize("margin", [-0.1, float("inf"), float("nan")])
+def test_a_margin_must_be_finite_and_not_negative(margin):
+    with pytest.raises(ValueError, match="margin must be finite and not negative"):
+        ErasureSpec(margin=margin)
