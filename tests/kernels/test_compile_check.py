@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,33 +27,85 @@ MOST_TAIL = 1250
 REGISTERS = 64 << 10
 PRODUCTS = ("attention_map_reapply", "attention_map_apply_transposed", "attention_map_apply")
 
+# The tables in the repository, by the version of Triton that compiled them: those that come with
+# torch 2.11 and 2.13.
+COMMITTED = {
+    version: ROOT / f"benchmarks/results/machine-code/triton-{version}.json"
+    for version in ("3.6.0", "3.7.1")
+}
+# Names a folder with a Triton beside the installed one:
+# pip install --no-deps --target FOLDER triton==3.6.0
+OTHER = "NUMINA_OTHER_TRITON"
+
 SETS = {
     "sm_90": ["--arch", "90", "--dtype", "bf16", "--head-dim", "64", "128"],
     "everything": [],
+    "everything, other Triton": [],
 }
+LONG = [pytest.mark.exhaustive, pytest.mark.timeout(7200)]
+NEEDS_OTHER = pytest.mark.skipif(
+    OTHER not in os.environ, reason=f"no folder with another Triton is named by {OTHER}"
+)
 
 
 @pytest.fixture(
     scope="module",
     params=[
+        *(f"committed, Triton {version}" for version in COMMITTED),
         pytest.param("sm_90", marks=pytest.mark.slow),
-        pytest.param("everything", marks=[pytest.mark.exhaustive, pytest.mark.timeout(7200)]),
+        pytest.param("everything", marks=LONG),
+        pytest.param("everything, other Triton", marks=[*LONG, NEEDS_OTHER]),
     ],
 )
 def rows(request, tmp_path_factory):
-    """The table of ``benchmarks/compile_check.py``, made by a process of its own.
+    """Rows of ``benchmarks/compile_check.py``: committed, or made now by a process of its own.
 
     In this one the kernels may be interpreted, and then they cannot be compiled.
     """
+    if request.param.startswith("committed"):
+        return json.loads(COMMITTED[request.param.split()[-1]].read_text())
     file = tmp_path_factory.mktemp("compiled") / "rows.json"
     command = [sys.executable, "benchmarks/compile_check.py", "--json", str(file)]
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    if "other" in request.param:
+        folders = [environment[OTHER], environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     done = subprocess.run(
         [*command, *SETS[request.param]],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("version", COMMITTED)
+def test_a_committed_table_is_of_everything_that_ships(version):
+    rows = json.loads(COMMITTED[version].read_text())
+
+    assert {row["triton"] for row in rows} == {version}
+    named = Counter((row["kernel"], row["config"], row["arch"]) for row in rows)
+    assert max(named.values()) == 1
+    dims = {"bf16": (64, 96, 128, 256), "fp16": (64, 96, 128, 256), "fp32": (64, 96, 128)}
+    expected = {
+        (arch, dtype, f"D{dim}") for arch in SHARED for dtype in dims for dim in dims[dtype]
+    }
+    found = Counter((row["arch"], *row["config"].split()[:2]) for row in rows)
+    assert found.keys() == expected
+    # A kernel that asks for a smaller tile on some cards has a row for each of its sizes.
+    assert min(found.values()) == 15
+
+
+def test_a_committed_table_is_of_the_kernels_as_they_are(rows):
+    """What was compiled now stands in the table of that compiler, figure by figure."""
+    version = rows[0]["triton"]
+    if version not in COMMITTED:
+        pytest.skip(f"no table of Triton {version} is committed")
+    committed = {
+        (row["kernel"], row["config"], row["arch"]): row
+        for row in json.loads(COMMITTED[version].read_text())
+    }
+    for row in rows:
+        assert committed.get((row["kernel"], row["config"], row["arch"])) == row, where(row)
 
 
 def where(row):
