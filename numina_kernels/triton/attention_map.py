@@ -67,7 +67,7 @@ def _product(
             owned=operands.rows(owned),
             streamed=operands.rows(streamed),
             x=operands.rows(some),
-            output=operands.rows(output[..., first : first + at_once]),
+            output=operands.results(output[..., first : first + at_once]),
             lse_ptr=lse,
             num_heads=heads,
             num_owned=length,

@@ -82,7 +82,7 @@ def attend(
         query=operands.rows(query),
         key=operands.rows(key),
         value=None if value is None else operands.rows(value),
-        output=None if value is None else operands.rows(output),
+        output=None if value is None else operands.results(output),
         lse_ptr=lse,
         probs_ptr=probs if has_probs else None,
         offset=None if key_offset is None else operands.per_key(key_offset),

@@ -65,6 +65,11 @@ def rows(tensor: Tensor) -> Rows:
     scattered = tensor.stride(-1) != 1 and tensor.shape[-1] > 1
     if scattered or tensor.stride(1) > FARTHEST_ROW:
         tensor = tensor.contiguous()
+    return results(tensor)
+
+
+def results(tensor: Tensor) -> Rows:
+    """Rows that a kernel writes. Never a copy, in which they would be lost: int64 reaches them."""
     batch, row, head, _ = tensor.stride()
     return Rows(tensor, batch, row, head)
 

@@ -23,7 +23,7 @@ from tests.kernels.drawn_cases import TILE
 
 pytest.importorskip("triton", reason="triton is not installed: pip install 'triton>=3.6'")
 
-from numina_kernels.triton import launch
+from numina_kernels.triton import launch, operands
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 try:
@@ -156,6 +156,18 @@ def test_a_negative_scale_is_a_scale():
 
     for got, true in zip(actual, expected, strict=True):
         torch.testing.assert_close(got, true)
+
+
+def test_results_of_far_apart_rows_are_written_where_they_belong(monkeypatch):
+    query, key, _ = make_qkv(1, 9, 70, 2, 16, dtype=torch.float32)
+    x = torch.randn(1, 70, 2, 40)
+    expected = AttentionMap(query.double(), key.double(), impl="reference").apply(x.double())
+    monkeypatch.setattr(operands, "FARTHEST_ROW", 16)
+
+    with poisoned_buffers():
+        actual = AttentionMap(query.to(DEVICE), key.to(DEVICE), impl="triton").apply(x.to(DEVICE))
+
+    torch.testing.assert_close(actual.cpu().double(), expected, atol=2e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("columns", [0, 150])
