@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.markdown import line
+from numina.evaluation.ablation import VARIANTS
 from numina.evaluation.metrics import bootstrap_interval
-from numina.evaluation.roles import Kind, role_of
+from numina.evaluation.roles import Kind, role_of, varied_from
 from numina.evaluation.summary import PLAIN
 
 # The two modes as they come stand out.
@@ -123,6 +124,37 @@ def identification_table(results: Results) -> list[str]:
     return [line(row) for row in rows]
 
 
+def ablation_table(results: Results) -> list[str]:
+    """Each preset and its variants: what happens if one setting is replaced."""
+    rows = [
+        (
+            *("setting", "instead", "CountAcc (95 %)", "difference to the preset (95 %)"),
+            *("additions / removals reached", "forwards"),
+        ),
+        ("---",) * 6,
+    ]
+    methods, paired = results.summary["methods"], results.summary["paired"]
+    presets = [name for name in methods if any(varied_from(each) == name for each in methods)]
+    for preset in presets:
+        rows.append((_title(preset), "", *_ablated(methods[preset], None)))
+        for name, figures in methods.items():
+            if varied_from(name) == preset:
+                known = VARIANTS.get(name)
+                told = (known.setting, known.instead) if known else (name, "")
+                rows.append((*told, *_ablated(figures, paired[f"{name}-{preset}"])))
+    return [line(row) for row in rows]
+
+
+def _ablated(figures: dict[str, Any], paired: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    reached = (figures["additions_reached"], figures["removals_reached"])
+    return (
+        f"{_share(figures['count_acc'])} ({_interval(figures['ci95'])})",
+        f"{paired['gain']:+.3f} ({_interval(paired['ci95'], '+')})" if paired else "",
+        " / ".join(map(_share, reached)),
+        f"{figures['forwards']:.2f} ×",
+    )
+
+
 def _by_noun(row: dict[str, Any]) -> Iterator[tuple[list[int], int]]:
     return zip(row["counts"], row["targets"], strict=True)
 
@@ -166,4 +198,5 @@ TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "removals": partial(_with_source, removals_table),
     "videos": partial(_with_source, videos_table),
     "identification": partial(_with_source, identification_table),
+    "ablation": partial(_with_source, ablation_table),
 }

@@ -2,7 +2,8 @@
 
 Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is replaced. NAME is a
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
-``removals`` or ``videos``, or it is ``kernels`` with the KIND ``cpu`` or ``machine-code``.
+``removals``, ``videos``, ``identification`` or ``ablation``, or it is ``kernels`` with the KIND
+``cpu`` or ``machine-code``.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from numina.attention.clean_prediction import CleanPrediction
+from numina.evaluation.ablation import VARIANTS
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task, first_video, plain_clip
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.suites import Case, MaskedSuite
@@ -176,21 +177,40 @@ METHODS: Mapping[str, Evaluated] = MappingProxyType(
 
 
 def methods_named(names: Iterable[str]) -> dict[str, Evaluated]:
-    """Methods of ``METHODS`` by their names, in that order.
+    """Methods of ``METHODS`` and variants of ``VARIANTS`` by their names, in that order.
+
+    Args:
+        names: Their names; ``"robust:all"`` stands for all variants of ``"robust"``.
 
     Raises:
         ValueError: If a name is unknown or comes twice, or none came.
     """
     chosen: dict[str, Evaluated] = {}
-    for name in names:
-        if name not in METHODS:
-            raise ValueError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
-        if name in chosen:
-            raise ValueError(f"method {name!r} was named twice")
-        chosen[name] = METHODS[name]
+    for asked in names:
+        for name in _members(asked):
+            if name in chosen:
+                raise ValueError(f"method {name!r} was named twice")
+            chosen[name] = METHODS[name] if name in METHODS else _varied(name)
     if not chosen:
         raise ValueError(f"name a method at least: {', '.join(METHODS)}")
     return chosen
+
+
+def _members(name: str) -> list[str]:
+    """The names that a name stands for: itself, or all variants of a preset."""
+    preset, colon, what = name.partition(":")
+    variants = [each for each in VARIANTS if each.startswith(f"{preset}:")]
+    if colon and what == "all" and variants:
+        return variants
+    if name in METHODS or name in VARIANTS:
+        return [name]
+    known = [*variants, f"{preset}:all"] if colon and variants else METHODS
+    raise ValueError(f"there is no method {name!r}; choose from {', '.join(known)}")
+
+
+def _varied(name: str) -> Guided:
+    variant = VARIANTS[name]
+    return Guided(variant.method, variant.mode, variant.rounds)
 
 
 def _told(video: Any, report: CountReport, case: Case, seconds: float) -> Clip:

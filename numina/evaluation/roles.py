@@ -13,6 +13,7 @@ class Kind(Enum):
     OURS = "ours"
     RIVAL = "rival"
     CONTROL = "control"
+    VARIANT = "variant"
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,11 @@ ROLES: Mapping[str, Role] = MappingProxyType(
 
 def role_of(method: str) -> Role:
     """The role of a method; one that is not in ``ROLES`` is ours, under its own name."""
-    return ROLES.get(method, Role(method))
+    kind = Kind.OURS if varied_from(method) is None else Kind.VARIANT
+    return ROLES.get(method, Role(method, kind))
+
+
+def varied_from(method: str) -> str | None:
+    """The method whose variant this one is by its name, such as "robust" of "robust:rounds=2"."""
+    preset, colon, _ = method.partition(":")
+    return preset if colon else None

@@ -19,6 +19,7 @@ from numina.evaluation.metrics import (
     temporal_consistency,
 )
 from numina.evaluation.results import Row
+from numina.evaluation.roles import varied_from
 
 PLAIN = "plain"
 # Beside the gain over the plain run: who is compared with whom, where both were run.
@@ -118,6 +119,11 @@ def _paired(accuracy: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
         for better in CHALLENGERS
         for rival in RIVALS
         if better in accuracy and rival in accuracy
+    ]
+    pairs += [
+        (method, preset)
+        for method in accuracy
+        if (preset := varied_from(method)) is not None and preset in accuracy
     ]
     return {
         f"{one}-{other}": {

@@ -42,6 +42,9 @@ class LatentRegions:
             share of the lower peak's height over the threshold; above 1 never splits.
         valley_noise: The same in deviations of the scenery; the deeper of the two counts.
         smallest: Area that a part needs, as a share of the typical area.
+        common_unit: Measure the focus of all nouns in the unit of the most prominent one. In units
+            of its own, a noun that is nowhere would have as much say as the one whose instances
+            it vaguely attends to.
         attended: Mean focus that a part needs to be given to a noun; 0 is the focus of the
             ground, 1 the mean where the noun stands out.
         by_appearance: Let the look of the nouns' surest parts decide along with the focus.
@@ -56,6 +59,7 @@ class LatentRegions:
     valley: float = 0.5
     valley_noise: float = 1.0
     smallest: float = 0.35
+    common_unit: bool = True
     attended: float = 0.3
     by_appearance: bool = True
     focus_weight: float = 5.0
@@ -196,12 +200,10 @@ def to_patches(
 
 
 def _attention_share(focus: NDArray[np.floating], spec: LatentRegions) -> Array:
-    """Focus over the ground of each noun, in units of the most prominent noun, ``[G, F, Y, X]``.
-
-    In units of its own, a noun that is nowhere would have as much say as the one whose instances
-    it vaguely attends to.
-    """
+    """Focus over the ground of each noun, in its unit, ``[G, F, Y, X]``."""
     reliefs = [smooth_relief(one, spec.focus) for one in focus.astype(np.float64)]
+    if not spec.common_unit:
+        return np.stack([relief.over_ground for relief in reliefs])
     most = max(relief.prominence for relief in reliefs)
     if most == 0:
         return np.zeros(focus.shape)

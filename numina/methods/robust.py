@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from numina.attention.capture import Capture, CaptureSpec
 from numina.guidance.erasure import ErasureSpec
@@ -68,16 +69,25 @@ class Robust:
         return "robust" if self.evidence == "clean-latent" else "robust-attention"
 
     def identify(self, capture: Capture) -> Sighting | None:
+        found = self.regions(capture)
+        if found is None:
+            return None
+        regions, focus = found
+        tracks = link_tracks(regions, self.tracks)
+        return Sighting(tracks.layout, focus, heads=_believed(capture, self.heads), tracks=tracks)
+
+    def regions(self, capture: Capture) -> tuple[Layout, NDArray[np.float32]] | None:
+        """Regions of every frame, not linked, and where each noun attends, ``[G, F, Y, X]``.
+
+        None where the capture shows no usable layout.
+        """
         maps = capture.probs.flatten(0, 1)  # [L * H, G, F, Y, X]
         if not bool(torch.isfinite(maps).all()) or float(maps.amax() - maps.amin()) == 0:
             return None
         focus = consensus_focus(maps).numpy().astype(np.float32)
         if self.evidence == "clean-latent" and capture.clean is not None:
-            regions = latent_layout(capture.clean.numpy(), focus, capture.grid, self.latent)
-        else:
-            regions = attention_layout(focus, capture.grid, self.attention)
-        tracks = link_tracks(regions, self.tracks)
-        return Sighting(tracks.layout, focus, heads=_believed(capture, self.heads), tracks=tracks)
+            return latent_layout(capture.clean.numpy(), focus, capture.grid, self.latent), focus
+        return attention_layout(focus, capture.grid, self.attention), focus
 
     def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
         return all(layout.count(noun) == count for noun, count in enumerate(counts))

@@ -122,6 +122,33 @@ def test_identification_is_that_of_the_first_look(root):
     assert not lines[6]
 
 
+def test_an_ablation_stands_below_the_preset_that_it_is_of(root):
+    path = root / RESULTS / NAME / "summary.json"
+    one_pass = SUMMARY["methods"]["one-pass"]
+    variants = {"one-pass:looks=.87": 0.811, "one-pass:once=more": 0.9}
+    varied = {
+        **SUMMARY,
+        "methods": SUMMARY["methods"]
+        | {name: {**one_pass, "count_acc": share} for name, share in variants.items()},
+        "paired": SUMMARY["paired"]
+        | {
+            f"{name}-one-pass": {"gain": share - 0.871, "ci95": [-0.1, 0.02]}
+            for name, share in variants.items()
+        },
+    }
+    path.write_text(json.dumps(varied))
+    lines = filled(marked(kind=" ablation"), root).splitlines()
+    assert lines[5:9] == [
+        "| **robust, one pass** |  | 0.871 (0.820 to 0.920) |  | 0.850 / – | 1.00 × |",
+        "| looks at .87, .8 and .73 | at .87 alone | 0.811 (0.820 to 0.920) "
+        "| -0.060 (-0.100 to +0.020) | 0.850 / – | 1.00 × |",
+        # A variant that is gone keeps its name.
+        "| one-pass:once=more |  | 0.900 (0.820 to 0.920) | +0.029 (-0.100 to +0.020) "
+        "| 0.850 / – | 1.00 × |",
+        "",
+    ]
+
+
 def test_filling_twice_changes_nothing(root):
     once = filled(marked() + marked(kind=" counts"), root)
     assert filled(once, root) == once

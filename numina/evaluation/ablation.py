@@ -1,0 +1,182 @@
+"""The robust preset with one setting replaced at a time, to be compared with the preset itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from numina.attention.capture import Capture, CaptureSpec
+from numina.guidance.schedule import GuidanceSchedule
+from numina.guidance.whole_layout import PROBABILITY_FLOOR, ClassTargets
+from numina.layout import Layout, LayoutEdit
+from numina.methods.method import Mode, Sighting
+from numina.methods.robust import Robust
+from numina.refine.placement import PaperPlacement
+from numina.refine.refinement import refine_frames
+
+PRESET = Robust()
+# The names under which the two modes of the preset are evaluated; those of variants begin so.
+_PRESETS: Mapping[Mode, str] = MappingProxyType({"restart": "robust", "one-pass": "one-pass"})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The preset, but for one setting.
+
+    Attributes:
+        name: To be evaluated under: that of the preset in this mode, a colon and what is replaced.
+        setting: What the preset does.
+        instead: What is done in its place.
+        method: Does it.
+        mode: In which the method is run.
+        rounds: Guided runs in restart mode; the preset makes one.
+    """
+
+    name: str
+    setting: str
+    instead: str
+    method: Robust
+    mode: Mode
+    rounds: int = 1
+
+
+@dataclass(frozen=True)
+class FrameByFrame(Robust):
+    """The robust preset with every frame judged and refined alone, as published.
+
+    Attributes:
+        disc: What stands in where a frame has no instance to copy; its radius is a sprite's.
+    """
+
+    disc: PaperPlacement = PaperPlacement(radius=2)
+
+    def identify(self, capture: Capture) -> Sighting | None:
+        found = self.regions(capture)
+        return None if found is None else Sighting(*found)
+
+    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
+        return all(
+            bool((layout.count_per_frame(noun) == count).all()) for noun, count in enumerate(counts)
+        )
+
+    def refine(
+        self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
+    ) -> LayoutEdit:
+        return refine_frames(sighting.layout, counts, self.disc)
+
+
+def _of(mode: Mode, what: str, setting: str, instead: str, **changes: Any) -> Variant:
+    method = replace(PRESET, **changes)
+    return Variant(f"{_PRESETS[mode]}:{what}", setting, instead, method, mode)
+
+
+def _of_both(what: str, setting: str, instead: str, **changes: Any) -> tuple[Variant, Variant]:
+    return (
+        _of("restart", what, setting, instead, **changes),
+        _of("one-pass", what, setting, instead, **changes),
+    )
+
+
+def _edits_only(targets: ClassTargets) -> ClassTargets:
+    """The targets with a bias on added and removed instances alone.
+
+    No layer is measured below the floor, so that a target lower still never boosts.
+    """
+    return replace(targets, kept=PROBABILITY_FLOOR / 10, elsewhere=0.0)
+
+
+_PARTS = PRESET.latent
+_VARIANTS: tuple[Variant, ...] = (
+    *_of_both(
+        "numerals=off",
+        "a noun is read and guided with its numeral",
+        "without it",
+        numerals=False,
+    ),
+    *_of_both(
+        "layers=middle",
+        "attention of six layers",
+        "of the middle one",
+        capture=CaptureSpec(cross=(0.5,)),
+    ),
+    *_of_both(
+        "evidence=attention",
+        "instances from the predicted clean latent",
+        "from attention alone",
+        evidence="attention",
+    ),
+    *_of_both(
+        "unit=own",
+        "attention in units of the most prominent noun",
+        "of each noun itself",
+        latent=replace(_PARTS, common_unit=False),
+    ),
+    *_of_both(
+        "attended=.3",
+        "a part needs .15 of the attention that stands out",
+        ".3 of it",
+        latent=replace(_PARTS, attended=0.3),
+    ),
+    *_of_both(
+        "appearance=off",
+        "the look of the parts helps to name them",
+        "attention alone names them",
+        latent=replace(_PARTS, by_appearance=False),
+    ),
+    *_of_both(
+        "valleys=off",
+        "parts are split at valleys",
+        "never split",
+        latent=replace(_PARTS, valley=2.0),
+    ),
+    *_of_both(
+        "fragments=kept",
+        "fragments are merged with what they touch",
+        "left as they are",
+        latent=replace(_PARTS, smallest=0.0),
+    ),
+    *(
+        Variant(
+            f"{preset}:tracks=off",
+            "whole tracks are judged and refined",
+            "every frame alone",
+            FrameByFrame(),
+            mode,
+        )
+        for mode, preset in _PRESETS.items()
+    ),
+    _of(
+        "restart",
+        "bias=edits",
+        "the whole layout is enforced",
+        "its edits alone",
+        gentle=_edits_only(PRESET.gentle),
+    ),
+    _of(
+        "one-pass",
+        "bias=edits",
+        "the whole layout is enforced",
+        "its edits alone",
+        firm=_edits_only(PRESET.firm),
+    ),
+    _of("restart", "targets=firm", "gentle targets", "firm ones", gentle=PRESET.firm),
+    _of("one-pass", "targets=gentle", "firm targets", "gentle ones", firm=PRESET.gentle),
+    *_of_both(
+        "until=.7",
+        "guided until noise level .5",
+        "until .7",
+        schedule=GuidanceSchedule(until=0.7),
+    ),
+    *_of_both(
+        "until=.3",
+        "guided until noise level .5",
+        "until .3",
+        schedule=GuidanceSchedule(until=0.3),
+    ),
+    _of("restart", "verdict=.73", "the verdict falls at noise level .66", "at .73", verdict=0.73),
+    _of("restart", "verdict=.6", "the verdict falls at noise level .66", "at .6", verdict=0.6),
+    Variant("robust:rounds=2", "one guided run", "up to two", PRESET, "restart", rounds=2),
+    _of("one-pass", "looks=.87", "looks at .87, .8 and .73", "at .87 alone", looks=(0.87,)),
+    _of("one-pass", "looks=.8+.73", "looks at .87, .8 and .73", "at .8 and .73", looks=(0.8, 0.73)),
+)
+VARIANTS: Mapping[str, Variant] = MappingProxyType({each.name: each for each in _VARIANTS})
