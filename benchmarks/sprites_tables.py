@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.identification_tables import confusion_table, noise_levels_table
+from benchmarks.identification_tables import counts_table as held_table
 from benchmarks.markdown import line
 from numina.evaluation.ablation import VARIANTS
+from numina.evaluation.identification import ReadClip
+from numina.evaluation.lines import lines_of
 from numina.evaluation.metrics import bootstrap_interval
 from numina.evaluation.roles import Kind, role_of, varied_from
 from numina.evaluation.summary import PLAIN
@@ -165,6 +169,23 @@ def _with_source(table: Callable[[Results], list[str]], root: Path, folder: Path
     return [*table(results), "", _source(folder / "summary.json", results.summary)]
 
 
+def _with_clips(
+    table: Callable[[list[ReadClip]], list[str]], root: Path, folder: Path
+) -> list[str]:
+    """The same for a folder of clips that were read at many noise levels."""
+    summary = json.loads((root / folder / "summary.json").read_text(encoding="utf-8"))
+    clips = lines_of(root / folder / "results.jsonl", ReadClip)[: summary["prompts"]]
+    return [*table(clips), "", _source(folder / "summary.json", summary)]
+
+
+def _with_summary(
+    table: Callable[[dict[str, Any]], list[str]], root: Path, folder: Path
+) -> list[str]:
+    """The same where the summary is enough."""
+    summary = json.loads((root / folder / "summary.json").read_text(encoding="utf-8"))
+    return [*table(summary), "", _source(folder / "summary.json", summary)]
+
+
 def _source(path: Path, summary: dict[str, Any]) -> str:
     manifest = summary["manifest"]
     commits = [
@@ -199,4 +220,7 @@ TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "videos": partial(_with_source, videos_table),
     "identification": partial(_with_source, identification_table),
     "ablation": partial(_with_source, ablation_table),
+    "noise-levels": partial(_with_summary, noise_levels_table),
+    "noise-levels-counts": partial(_with_clips, held_table),
+    "noise-levels-confusion": partial(_with_clips, confusion_table),
 }

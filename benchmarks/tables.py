@@ -2,8 +2,9 @@
 
 Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is replaced. NAME is a
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
-``removals``, ``videos``, ``identification`` or ``ablation``, or it is ``kernels`` with the KIND
-``cpu`` or ``machine-code``.
+``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
+``noise-levels``, ``noise-levels-counts`` or ``noise-levels-confusion``. Or it is ``kernels`` with
+the KIND ``cpu`` or ``machine-code``.
 """
 
 import argparse

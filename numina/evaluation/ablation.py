@@ -174,6 +174,7 @@ _VARIANTS: tuple[Variant, ...] = (
         schedule=GuidanceSchedule(until=0.3),
     ),
     _of("restart", "verdict=.73", "the verdict falls at noise level .66", "at .73", verdict=0.73),
+    _of("restart", "verdict=.67", "the verdict falls at noise level .66", "at .67", verdict=0.67),
     _of("restart", "verdict=.6", "the verdict falls at noise level .66", "at .6", verdict=0.6),
     Variant("robust:rounds=2", "one guided run", "up to two", PRESET, "restart", rounds=2),
     _of("one-pass", "looks=.87", "looks at .87, .8 and .73", "at .87 alone", looks=(0.87,)),

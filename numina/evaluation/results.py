@@ -1,22 +1,17 @@
-"""Result files: one line of JSON per case and method, safe against being killed at any moment."""
+"""Result files: one line per case and method, and the manifest of what they depend on."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any
 
 import numpy as np
 
-from numina.errors import FormatError, OutputError
+from numina.errors import FormatError
+from numina.evaluation.lines import LineFile, lines_of, refuse_constant
 from numina.evaluation.metrics import Observation
 from numina.output import claim_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock.
-    fcntl = None  # type: ignore[assignment]
 
 RESULTS, FAILURES, MANIFEST, SUMMARY = (
     "results.jsonl",
@@ -59,85 +54,55 @@ class Row:
     seen: tuple[tuple[int, ...], ...] = ()
     clip_score: float | None = None
 
+    @property
+    def key(self) -> tuple[int, str]:
+        """Of the case and method, of which there is one row."""
+        return self.seed, self.method
+
+    @property
+    def subject(self) -> str:
+        """The same in words."""
+        return f"seed {self.seed} under {self.method}"
+
+    def fields(self) -> dict[str, Any]:
+        """The row as plain JSON values; what was not asked for is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Row":
+        """The row again.
+
+        Raises:
+            ValueError, TypeError, KeyError or AttributeError: If they are none.
+        """
+        row = cls(
+            seed=_whole(fields.pop("seed")),
+            targets=_numbers(fields.pop("targets")),
+            counts=tuple(_numbers(part) for part in fields.pop("counts")),
+            seen=tuple(_numbers(part) for part in fields.pop("seen")),
+            nouns=tuple(fields.pop("nouns")),
+            forwards=float(fields.pop("forwards")),
+            seconds=float(fields.pop("seconds")),
+            clip_score=float(fields.pop("clip_score")) if "clip_score" in fields else None,
+            **fields,
+        )
+        row.observation()
+        return row
+
     def observation(self) -> Observation:
         """Targets and counts as arrays."""
         return Observation(np.array(self.targets, np.int64), np.array(self.counts, np.int64))
 
 
-class ResultFile:
-    """Rows on disk; opened again, it goes on after the last whole line.
-
-    A row is on the disk before `append` returns. A line that was torn when the process was killed
-    is cut off; any other damage is an error, for a row that is silently missing would be a figure
-    that is silently wrong. While it is open no other evaluation can open it.
+class ResultFile(LineFile[Row]):
+    """The rows of a run.
 
     Args:
         path: The file; created where it does not exist.
-
-    Raises:
-        FormatError: If a whole line is no row, or a row is there twice.
-        OutputError: If another evaluation writes to it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a+b")
-        self.rows: dict[tuple[int, str], Row] = {}
-        try:
-            self._hold()
-            self._read()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let others write."""
-        self._file.close()
-
-    def append(self, row: Row) -> None:
-        """Add a row; returns when it is on the disk.
-
-        Raises:
-            FormatError: If there is a row of this case and method already.
-        """
-        if (row.seed, row.method) in self.rows:
-            raise FormatError(f"seed {row.seed} under {row.method} has a result already")
-        fields = {name: value for name, value in asdict(row).items() if value is not None}
-        write_line(self._file, fields)
-        self.rows[row.seed, row.method] = row
-
-    def _hold(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            # The system lets go of it when the process ends, even when it is killed.
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"another evaluation writes to {self._file.name}; wait for it, or choose another "
-                "--out"
-            ) from error
-
-    def _read(self) -> None:
-        self._file.seek(0)
-        content = self._file.read()
-        self.rows = _rows(content, self._file.name)
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            self._file.truncate(whole)
-            os.fsync(self._file.fileno())
-
-
-def write_line(file: BinaryIO, value: Mapping[str, Any]) -> None:
-    """Write one line of JSON and wait for the disk."""
-    file.write(json.dumps(value, allow_nan=False).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+        super().__init__(path, Row)
 
 
 def settle_manifest(
@@ -181,7 +146,7 @@ def read_json(path: Path) -> dict[str, Any]:
         FormatError: If it does not.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
     except ValueError as error:
         raise FormatError(f"{path} is no JSON: {error}") from error
     if not isinstance(value, dict):
@@ -201,10 +166,7 @@ def rows_of(folder: Path) -> list[Row]:
         FormatError: If a whole line is no row, or a row is there twice. A torn last line is no row.
         OutputError: If there is no run.
     """
-    path = folder / RESULTS
-    if not path.exists():
-        raise OutputError(f"{folder} has no {RESULTS}")
-    return list(_rows(path.read_bytes(), str(path)).values())
+    return lines_of(folder / RESULTS, Row)
 
 
 def _refuse_changes(stored: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -216,38 +178,6 @@ def _refuse_changes(stored: Mapping[str, Any], now: Mapping[str, Any], folder: P
             )
 
 
-def _rows(content: bytes, name: str) -> dict[tuple[int, str], Row]:
-    """The rows of all whole lines, by seed and method."""
-    rows: dict[tuple[int, str], Row] = {}
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
-        where = f"{name}, line {number}"
-        row = _row(line, where)
-        if (row.seed, row.method) in rows:
-            raise FormatError(f"{where}: seed {row.seed} under {row.method} is there twice")
-        rows[row.seed, row.method] = row
-    return rows
-
-
-def _row(line: bytes, where: str) -> Row:
-    try:
-        fields = json.loads(line, parse_constant=_refuse_constant)
-        row = Row(
-            seed=_whole(fields.pop("seed")),
-            targets=_numbers(fields.pop("targets")),
-            counts=tuple(_numbers(part) for part in fields.pop("counts")),
-            seen=tuple(_numbers(part) for part in fields.pop("seen")),
-            nouns=tuple(fields.pop("nouns")),
-            forwards=float(fields.pop("forwards")),
-            seconds=float(fields.pop("seconds")),
-            clip_score=float(fields.pop("clip_score")) if "clip_score" in fields else None,
-            **fields,
-        )
-        row.observation()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FormatError(f"{where} is no result: {error!r}") from error
-    return row
-
-
 def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
     return tuple(_whole(value) for value in values)
 
@@ -256,7 +186,3 @@ def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{value!r} is no whole number")
     return value
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")

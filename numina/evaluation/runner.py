@@ -12,6 +12,7 @@ from numina.evaluation.case_clips import CaseClips
 from numina.evaluation.clip import Evaluated, Plain
 from numina.evaluation.clip_score import Scorer
 from numina.evaluation.failure import EvaluationError
+from numina.evaluation.lines import write_line
 from numina.evaluation.metrics import count_accuracy
 from numina.evaluation.progress import Progress
 from numina.evaluation.provenance import commit, versions
@@ -23,11 +24,10 @@ from numina.evaluation.results import (
     Row,
     dump_json,
     settle_manifest,
-    write_line,
 )
 from numina.evaluation.suites import MaskedSuite, Suite
 from numina.evaluation.summary import PLAIN, summarise
-from numina.evaluation.workers import in_processes, one_thread
+from numina.evaluation.workers import spread
 from numina.output import claim_folder
 
 
@@ -132,7 +132,7 @@ def _fill(
         for row in job.done.values():
             progress.note(row.method, count_accuracy(row.observation()))
     failures = []
-    for item in _items(open_jobs, work, workers):
+    for item in spread(work, open_jobs, workers):
         match item:
             case Row():
                 results.append(item)
@@ -180,20 +180,6 @@ def run_job(
             seen=clip.seen,
             clip_score=score,
         )
-
-
-def _items(jobs: Sequence[Job], work: "_Work", workers: int) -> Iterator[Row | Failure | None]:
-    """Rows and failures as they come, and None after every case."""
-    if not jobs:
-        return
-    if workers > 1:
-        yield from in_processes(work, jobs, min(workers, len(jobs)))
-        return
-    with one_thread():
-        work.prepare()
-        for job in jobs:
-            yield from work.run(job)
-            yield None
 
 
 class _Work:

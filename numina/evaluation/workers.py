@@ -1,11 +1,12 @@
-"""Jobs spread over processes whose results stream back one by one."""
+"""Jobs run here or spread over processes, whose results stream back one by one."""
 
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -31,25 +32,41 @@ class _Crash:
     trace: str
 
 
-def in_processes(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
-    """Run jobs in fresh processes; yields their results as they come, and None after every job.
+def spread(work: Work, jobs: Iterable[Any], workers: int) -> Iterator[Any]:
+    """Run jobs here, or in several processes; yields their results, and None after every job.
 
-    A process ends with its parent: it finds its pipe closed when it has something to tell.
+    A job is taken when a process is free for it, and nothing is loaded where there is none.
 
     Raises:
         EvaluationError: If a process fails or dies.
     """
-    context = multiprocessing.get_context("spawn")
     left = iter(jobs)
+    if workers > 1:
+        yield from _in_processes(work, left, workers)
+        return
+    with one_thread():
+        for number, job in enumerate(left):
+            if number == 0:
+                work.prepare()
+            yield from work.run(job)
+            yield None
+
+
+def _in_processes(work: Work, left: Iterator[Any], workers: int) -> Iterator[Any]:
+    """Run jobs in fresh processes.
+
+    A process ends with its parent: it finds its pipe closed when it has something to tell.
+    """
+    context = multiprocessing.get_context("spawn")
     processes: dict[Connection, Any] = {}
     try:
-        for _ in range(workers):
+        for job in islice(left, workers):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(work, theirs), daemon=True)
             process.start()
             theirs.close()
             processes[ours] = process
-            ours.send(next(left, None))
+            ours.send(job)
         busy = dict(processes)
         while busy:
             for ready in wait(list(busy)):

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from numina.evaluation.lines import write_line
 from numina.evaluation.report import Findings, read_findings
-from numina.evaluation.results import RESULTS, SUMMARY, Row, dump_json, write_line
+from numina.evaluation.results import RESULTS, SUMMARY, Row, dump_json
 from numina.evaluation.summary import PLAIN, summarise
 
 FRAMES = 3
