@@ -165,7 +165,7 @@ def evaluate(
         typer.Option(
             "--workers",
             min=1,
-            help="Processes, of one thread each.",
+            help="Processes, of one thread each; none beside those of torchrun or accelerate.",
             show_default=f"the cores, {_MOST_WORKERS} at most; of countbench 1",
         ),
     ] = None,
@@ -189,6 +189,7 @@ def evaluate(
     from numina.evaluation.countbench import PipelineSource
     from numina.evaluation.methods import methods_named
     from numina.evaluation.prompt_files import read_counted_prompts
+    from numina.evaluation.ranks import Ranks
     from numina.evaluation.rendered_sprites import RenderedSprites
     from numina.evaluation.report import keep_strips
     from numina.evaluation.results import SUMMARY
@@ -228,9 +229,15 @@ def evaluate(
             drawn = RenderedSprites(judge, seed)
     # Two processes of one thread do twice the work of one process of two threads, and more where
     # other programs want the cores as well: threads wait for each other in every layer.
+    ranks = Ranks.joined()
+    if ranks is not None:
+        _refuse_workers(workers, ranks.number)
+        workers = 1
     workers = workers or min(most_workers, _cores())
     scorer = _scorer(clip_model, place)
-    summary = run(chosen, drawn, number, out, workers, note, scorer)
+    summary = run(chosen, drawn, number, out, workers, note, scorer, ranks)
+    if ranks is not None and not ranks.leads:
+        return
     typer.echo()
     lines = counter_lines(summary) if suite is SuiteName.TRUE_SPRITES else table(summary)
     for line in lines:
@@ -302,6 +309,14 @@ def _scorer(model: str | None, device: str) -> Any:
 def _refuse(suite: SuiteName, option: str, value: Any) -> None:
     if value:
         raise typer.BadParameter(f"the suite {suite.value} has no use for it", param_hint=option)
+
+
+def _refuse_workers(workers: int | None, ranks: int) -> None:
+    if workers is not None and workers > 1:
+        raise typer.BadParameter(
+            f"{ranks} processes were launched; launch more of them instead",
+            param_hint="--workers",
+        )
 
 
 def _cores() -> int:

@@ -23,9 +23,13 @@ class Progress:
         self._sums[method][0] += accuracy
         self._sums[method][1] += 1
 
-    def line(self) -> str:
-        """The line after another case: "12/200  plain .42  robust .87  14 min left"."""
-        self._done += 1
+    def line(self, finished: int | None = None) -> str:
+        """The line after another case: "12/200  plain .42  robust .87  14 min left".
+
+        Args:
+            finished: Cases finished since the start, where others work on them too.
+        """
+        self._done = self._done + 1 if finished is None else self._at_start + finished
         means = "  ".join(
             f"{method} {total / number:.3f}"
             for method, (total, number) in self._sums.items()

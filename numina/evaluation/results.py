@@ -104,6 +104,23 @@ class ResultFile(LineFile[Row]):
     def __init__(self, path: Path) -> None:
         super().__init__(path, Row)
 
+    def absorb(self, folder: Path) -> None:
+        """Take over the rows that other ranks wrote to files of their own, and remove these files.
+
+        What was taken over before a kill, the file being still there, is left as it is.
+        """
+        for path in sorted(folder.glob(rank_file("*"))):
+            with LineFile(path, Row) as other:
+                for key, row in other.rows.items():
+                    if key not in self.rows:
+                        self.append(row)
+            path.unlink()
+
+
+def rank_file(rank: int | str) -> str:
+    """Name of the file in which a rank other than the first keeps its rows until all are done."""
+    return f"results-rank{rank}.jsonl"
+
 
 def settle_manifest(
     folder: Path, basis: Mapping[str, Any], methods: Mapping[str, str], code: Any

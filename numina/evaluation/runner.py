@@ -1,4 +1,4 @@
-"""Run methods over the cases of a suite: resumable, in one process or several, never twice."""
+"""Run methods over the cases of a suite: resumable, in one process or many, never twice."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from numina.evaluation.lines import write_line
 from numina.evaluation.metrics import count_accuracy
 from numina.evaluation.progress import Progress
 from numina.evaluation.provenance import commit, versions
+from numina.evaluation.ranks import Ranks
 from numina.evaluation.results import (
     FAILURES,
     RESULTS,
@@ -23,12 +24,16 @@ from numina.evaluation.results import (
     ResultFile,
     Row,
     dump_json,
+    rank_file,
     settle_manifest,
 )
 from numina.evaluation.suites import MaskedSuite, Suite
 from numina.evaluation.summary import PLAIN, summarise
 from numina.evaluation.workers import spread
 from numina.output import claim_folder
+
+# What ranks tell each other.
+_JOBS, _OUTCOME = "jobs", "outcome"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ def evaluate(
     workers: int = 1,
     say: Callable[[str], None] = print,
     scorer: Scorer | None = None,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Run methods over the first cases of a suite and summarise them.
 
@@ -73,6 +79,8 @@ def evaluate(
             that calls this needs its ``if __name__ == "__main__"``.
         say: Takes a line of progress after every case.
         scorer: Scores how well each clip fits its prompt, such as ``ClipScore``.
+        ranks: The processes of a launcher, each of which makes this very call; the cases are
+            divided among them. They need a folder in common.
 
     Returns:
         The summary, as written to ``summary.json``.
@@ -90,38 +98,46 @@ def evaluate(
     _require_masks(methods, suite)
     seeds = [suite.case(index).seed for index in range(cases)]
     out = Path(out)
+    work = _Work(methods, suite, scorer)
+    if ranks is not None and not ranks.leads:
+        return _follow(ranks, work, cases, out, workers, say)
     basis = {**suite.describe(), "threads": 1, "versions": versions()}
     if scorer is not None:
         basis["clip"] = scorer.describe()
     settings = {name: repr(method) for name, method in methods.items()}
     manifest = settle_manifest(out, basis, settings, commit())
     with ResultFile(out / RESULTS) as results:
-        failures = _fill(
-            results, _Work(methods, suite, scorer), seeds, out / FAILURES, workers, say
-        )
+        failures = _lead(ranks, results, work, seeds, out, workers, say)
     if failures:
-        raise EvaluationError(
+        reason = (
             f"{len(failures)} results could not be made, see {out / FAILURES}; first: seed "
             f"{failures[0].seed} under {failures[0].method}: {failures[0].error}"
         )
+        if ranks is not None:
+            ranks.tell(_OUTCOME, reason)
+        raise EvaluationError(reason)
     summary = {
         "prompts": cases,
         **summarise(results.rows.values(), list(methods), seeds),
         "manifest": {**manifest, "methods": settings},
     }
     claim_folder(out, {SUMMARY}, force=True).write(SUMMARY, dump_json(summary))
+    if ranks is not None:
+        ranks.tell(_OUTCOME, summary)
     return summary
 
 
-def _fill(
+def _lead(
+    ranks: Ranks | None,
     results: ResultFile,
     work: "_Work",
     seeds: Sequence[int],
-    failure_path: Path,
+    out: Path,
     workers: int,
     say: Callable[[str], None],
 ) -> list[Failure]:
-    """Make the rows that are missing; what failed is returned and logged, and tried next time."""
+    """Say what is missing, make it together with the other ranks, and gather their rows."""
+    results.absorb(out)
     jobs, methods = [], work.methods
     for index, seed in enumerate(seeds):
         known = {name: results.rows.get((seed, name)) for name in methods}
@@ -131,20 +147,75 @@ def _fill(
     for job in jobs:
         for row in job.done.values():
             progress.note(row.method, count_accuracy(row.observation()))
+    if ranks is not None:
+        ranks.tell(_JOBS, open_jobs)
+    failures = _fill(ranks, results, work, open_jobs, progress, out, workers, say)
+    if ranks is not None:
+        for rank in range(1, ranks.number):
+            failures += ranks.hear(_failures_of(rank))
+        results.absorb(out)
+    return failures
+
+
+def _follow(
+    ranks: Ranks,
+    work: "_Work",
+    cases: int,
+    out: Path,
+    workers: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Make what falls to this rank, and wait for what the first one makes of it."""
+    jobs = ranks.hear(_JOBS)
+    progress = Progress(list(work.methods), cases, done=cases - len(jobs))
+    with ResultFile(out / rank_file(ranks.rank)) as results:
+        failures = _fill(
+            ranks,
+            results,
+            work,
+            jobs,
+            progress,
+            out,
+            workers,
+            lambda line: say(f"rank {ranks.rank}: {line}"),
+        )
+    ranks.tell(_failures_of(ranks.rank), failures)
+    outcome = ranks.hear(_OUTCOME)
+    if isinstance(outcome, str):
+        raise EvaluationError(outcome)
+    return dict(outcome)
+
+
+def _fill(
+    ranks: Ranks | None,
+    results: ResultFile,
+    work: "_Work",
+    jobs: Sequence[Job],
+    progress: Progress,
+    out: Path,
+    workers: int,
+    say: Callable[[str], None],
+) -> list[Failure]:
+    """Make the rows that are missing; what failed is returned and logged, and tried next time."""
     failures = []
-    for item in spread(work, open_jobs, workers):
+    share = jobs if ranks is None else ranks.share(jobs)
+    for item in spread(work, share, workers):
         match item:
             case Row():
                 results.append(item)
                 progress.note(item.method, count_accuracy(item.observation()))
             case Failure():
                 failures.append(item)
-                with failure_path.open("ab") as log:
+                with (out / FAILURES).open("ab") as log:
                     write_line(log, asdict(item))
                 say(f"seed {item.seed} under {item.method} failed: {item.error}")
             case None:
-                say(progress.line())
+                say(progress.line(None if ranks is None else ranks.finished()))
     return failures
+
+
+def _failures_of(rank: int) -> str:
+    return f"failures of rank {rank}"
 
 
 def run_job(

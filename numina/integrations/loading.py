@@ -74,7 +74,9 @@ def load_pipeline(
     if pipeline_class.__name__.startswith(_DECODES_IN_TILES):
         pipe.vae.enable_tiling()
     if offload:
-        pipe.enable_model_cpu_offload(device=place)
+        # Without a number diffusers takes the first GPU, whichever is the current one.
+        gpu = torch.cuda.current_device() if place == "cuda" else None
+        pipe.enable_model_cpu_offload(gpu_id=gpu, device=place)
     else:
         pipe.to(place)
     name = Path(model).resolve().name if Path(model).is_dir() else model

@@ -61,10 +61,10 @@ def test_options_reach_the_runner(ordered, tmp_path):
         *("--model", str(tmp_path), "--steps", "7", "--out", str(out)),
     )
     assert result.exit_code == 0, result.output
-    methods, suite, prompts, folder, workers, _, scorer = ordered[0]
+    methods, suite, prompts, folder, workers, _, scorer, ranks = ordered[0]
     assert list(methods) == ["plain", "one-pass"]
     assert suite == SpritesSuite(500, tmp_path, (("num_inference_steps", 7),))
-    assert (prompts, folder, workers, scorer) == (12, out, 3, None)
+    assert (prompts, folder, workers, scorer, ranks) == (12, out, 3, None, None)
     assert str(out / "summary.json") in result.output
     assert str(out / "report.html") in result.output
 
