@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         UnsupportedParallelismError,
     )
+    from numina.estimating import Estimate, estimate
     from numina.integrations import attached
     from numina.layout import Layout, LayoutEdit
     from numina.pipeline import CountedVideo, generate
@@ -50,6 +51,7 @@ __all__ = [
     "CountReport",
     "CountTarget",
     "CountedVideo",
+    "Estimate",
     "FormatError",
     "FoundVideo",
     "Layout",
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "attached",
     "audit",
+    "estimate",
     "generate",
     "parse_counts",
     "search",
@@ -82,12 +85,14 @@ _HOMES = {
     "CountReport": "numina.record",
     "CountTarget": "numina.prompt.counts",
     "CountedVideo": "numina.pipeline",
+    "Estimate": "numina.estimating",
     "FoundVideo": "numina.searching",
     "Layout": "numina.layout",
     "LayoutEdit": "numina.layout",
     "VideoGrid": "numina.video",
     "attached": "numina.integrations",
     "audit": "numina.auditing",
+    "estimate": "numina.estimating",
     "generate": "numina.pipeline",
     "parse_counts": "numina.prompt.counts",
     "search": "numina.searching",

@@ -101,7 +101,7 @@ def generate(
         OutOfMemoryError: If memory runs out and ``on_oom`` is ``"raise"``.
     """
     method = method_named(preset) if isinstance(preset, str) else preset
-    mode = _settled_mode(mode, method)
+    mode = settled_mode(mode, method)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise ValueError(f"rounds must be an integer of at least 1, got {rounds!r}")
     if on_oom not in ("raise", "unguided"):
@@ -144,7 +144,12 @@ def _outcome(
         return plain_run(run, forgone="guidance ran out of memory, so the plain run was made")
 
 
-def _settled_mode(mode: Mode | None, method: Method) -> Mode:
+def settled_mode(mode: Mode | None, method: Method) -> Mode:
+    """The mode that is asked for, or the method's own.
+
+    Raises:
+        ValueError: If there is none of that name, or the method has no one-pass mode.
+    """
     if mode is None:
         return "one-pass" if method.looks else "restart"
     if mode not in ("one-pass", "restart"):

@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "numina.generation",
         "numina.pipeline",
         "numina.auditing",
+        "numina.estimating",
         "numina.searching",
         "numina.report",
         "numina.evaluation",

@@ -10,7 +10,7 @@ from numina.video import VideoGrid
 from numina_kernels import AttentionMap, ShapeError
 
 # Sketch-sized tensors alive at once while a block of heads is worked on.
-_WORKING_COPIES = 4
+WORKING_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def frame_features(
     start = torch.randn(grid.patches, spec.columns, generator=generator)
     # Pageable memory is staged before the call returns, so nobody has to wait for the device.
     start = start.to(query.device, non_blocking=True)
-    heads = _heads_at_once(grid, spec)
+    heads = heads_at_once(grid, spec)
     features = [
         _components(
             AttentionMap(some_query, some_key),
@@ -106,8 +106,9 @@ def fixed_signs(components: Tensor) -> Tensor:
     return torch.where(skew < 0, -components, components)
 
 
-def _heads_at_once(grid: VideoGrid, spec: SketchSpec) -> int:
-    bytes_per_head = 4 * grid.tokens * spec.columns * _WORKING_COPIES
+def heads_at_once(grid: VideoGrid, spec: SketchSpec) -> int:
+    """How many heads the memory of a sketch is enough for, at least one."""
+    bytes_per_head = 4 * grid.tokens * spec.columns * WORKING_COPIES
     return max(1, int(spec.memory_mib * 2**20 / bytes_per_head))
 
 

@@ -77,6 +77,9 @@ class HunyuanVideoAdapter(Adapter):
         before, _, after = written.partition(_SLOT)
         return PromptFrame(before, after, cropped)
 
+    def holds_both_branches(self) -> bool:
+        return False
+
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         # guidance_scale is an input of the model; only true_cfg_scale adds an unconditional pass.
         scale = float(call.get("true_cfg_scale", 1.0))

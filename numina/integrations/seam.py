@@ -103,6 +103,10 @@ class Adapter(Protocol):
         """
         return PromptFrame()
 
+    def holds_both_branches(self) -> bool:
+        """Whether one forward pass holds both guidance branches; told before anything runs."""
+        return True
+
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         """Scale of classifier-free guidance of the run at hand; 1 without unconditional pass."""
         scale = float(getattr(pipe, "guidance_scale", 1.0))

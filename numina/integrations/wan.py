@@ -30,6 +30,9 @@ class WanAdapter(SeparateBlocks):
         sizes = zip(forward.latents.shape[2:], config.patch_size, strict=True)
         return VideoGrid(*(size // step for size, step in sizes))
 
+    def holds_both_branches(self) -> bool:
+        return False
+
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt_clean(prompt)
 
