@@ -7,6 +7,7 @@ from numina.attention.capture import Recorder
 from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
 from numina.generation.enforcement import Enforcement
+from numina.generation.headroom import with_headroom
 from numina.generation.looking import Looker
 from numina.generation.outcome import Outcome
 from numina.generation.run import PipelineRun, first_step_at
@@ -42,6 +43,7 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
 
     attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
+    attends = with_headroom(attends, looker.request, method, run.num_layers)
     watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
     attempt = run.attempt(attends, "generate", watch)
     return Outcome(

@@ -9,6 +9,7 @@ from numina.attention.capture import Recorder
 from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
 from numina.generation.enforcement import Enforcement
+from numina.generation.headroom import with_headroom
 from numina.generation.looking import Looker, Verdict
 from numina.generation.run import PipelineRun, first_step_at, stop_at
 from numina.integrations import Site
@@ -74,6 +75,7 @@ def try_run(
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
     if features is not None:
         attends[Site(features, "self")] = recorder.self_attention
+    attends = with_headroom(attends, looker.request, method, run.num_layers)
     attempt = run.attempt(attends, "identify" if wrong is None else "guide", clean)
     strengths = tuple(guide.strengths.values())
     return Trial(attempt.output, judge.verdict, judge.stopped, strengths, attempt.cost)
