@@ -75,6 +75,12 @@ def generate(
     offload: Offload = False,
     revision: Revision = None,
     force: Force = False,
+    only_estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate", help="Draw nothing: tell the memory and work that counting adds."
+        ),
+    ] = False,
 ) -> None:
     """Draw a prompt with the counts it asks for.
 
@@ -92,6 +98,23 @@ def generate(
     if not prompt.strip():
         raise PromptError("the prompt is empty")
     call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
+    if only_estimate:
+        from numina.commands.estimating import tell_estimate
+
+        tell_estimate(
+            model,
+            prompt,
+            revision=revision,
+            device=device.value,
+            dtype=dtype.value,
+            counts=wanted,
+            preset=preset.value,
+            mode=mode.value if mode else None,
+            rounds=rounds,
+            policy=policy.value,
+            **call,
+        )
+        return
     size = largest_size(frames, height, width)
     folder = claim_folder(
         out or _DEFAULT_OUT / f"{slug(prompt)}-{seed}",

@@ -111,6 +111,27 @@ def commit_of(model: str, revision: str | None = None) -> str | None:
     return commit
 
 
+def model_files(model: str, revision: str | None = None) -> tuple[type[Any], Path, dict[str, Any]]:
+    """The pipeline's class, its folder without weights, and its index.
+
+    Raises:
+        FormatError: If there is no such model, or its index is damaged.
+        UnsupportedModelError: If its pipeline is none of diffusers' own.
+    """
+    index, commit = _index(model, revision)
+    pipeline_class = _pipeline_class(model, index)
+    if commit is None:
+        return pipeline_class, Path(model), index
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(model, revision=commit, allow_patterns=["*.json", "tokenizer/*"])
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise FormatError(f"{model} cannot be had from the hub: {_first_line(error)}") from error
+    return pipeline_class, Path(folder), index
+
+
 def _index(model: str, revision: str | None) -> tuple[dict[str, Any], str | None]:
     """The model's index, and its commit where it comes from the hub."""
     if model and Path(model).is_dir():
