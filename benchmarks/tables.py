@@ -4,7 +4,7 @@ Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is 
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
 ``noise-levels``, ``noise-levels-counts`` or ``noise-levels-confusion``. Or it is ``kernels`` with
-the KIND ``cpu`` or ``machine-code``.
+the KIND ``cpu`` or ``machine-code``, or ``accounting`` with the KIND ``families`` or ``nouns``.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import kernel_tables, sprites_tables
+from benchmarks import accounting_tables, kernel_tables, sprites_tables
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (Path("README.md"), Path("benchmarks/README.md"))
@@ -46,10 +46,14 @@ def _filled(match: re.Match[str], root: Path) -> str:
         raise ValueError(f"the table {name} has no <!-- /table -->")
     if name == "kernels":
         tables, results = kernel_tables.TABLES, RESULTS
+    elif name == "accounting":
+        tables, results = accounting_tables.TABLES, RESULTS
     elif name.startswith("sprites-"):
         tables, results = sprites_tables.TABLES, RESULTS / name
     else:
-        raise ValueError(f"there is no table of {name!r}; use kernels or a folder sprites-*")
+        raise ValueError(
+            f"there is no table of {name!r}; use accounting, kernels or a folder sprites-*"
+        )
     kind = kind or next(iter(tables))
     if kind not in tables:
         raise ValueError(f"there is no table {kind!r}; choose from {', '.join(tables)}")
