@@ -20,6 +20,8 @@ from tests.tiny_hunyuan_video import tiny_hunyuan_video
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
 from tests.tiny_wan import tiny_wan
+from tests.tiny_wan_image import tiny_wan_image
+from tests.tiny_wan_vace import tiny_wan_vace
 
 STEPS, LAYERS = 4, 3
 
@@ -34,7 +36,9 @@ class Family:
         forwards: Forward passes of a guided step, one for each branch.
         passes: Calls of the transformer that they are made in.
         fuses: Whether its projections can be fused.
-        flow: Whether its scheduler moves latents ``[B, C, F, y, x]`` along a flow.
+        flow: Whether its scheduler moves latents ``[B, C, F, y, x]`` along a flow, none of them
+            given.
+        lists: Whether it makes several videos in a call.
     """
 
     build: Callable[[], Any]
@@ -43,10 +47,22 @@ class Family:
     passes: int = 1
     fuses: bool = False
     flow: bool = True
+    lists: bool = True
 
 
 SEPARATE = {
     "wan": Family(tiny_wan, WanAttnProcessor, passes=2, fuses=True),
+    **{
+        f"wan-image-{variant}": Family(
+            partial(tiny_wan_image, variant),
+            WanAttnProcessor,
+            passes=2,
+            fuses=True,
+            flow=variant == "2.1",
+        )
+        for variant in ("2.1", "2.2-5b")
+    },
+    "wan-vace": Family(tiny_wan_vace, WanAttnProcessor, passes=2, fuses=True, lists=False),
     "ltx-video": Family(tiny_ltx_video, LTXVideoAttnProcessor, fuses=True, flow=False),
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
 }

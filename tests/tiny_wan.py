@@ -130,7 +130,7 @@ def tiny_wan(
         tokenizer=tokenizer,
         text_encoder=tiny_text_encoder(len(tokenizer), seed=seed),
         vae=tiny_autoencoder(seed=seed),
-        scheduler=_scheduler(scheduler),
+        scheduler=scheduler_named(scheduler),
         transformer=tiny_transformer(**sizes, seed=seed),
         transformer_2=tiny_transformer(**sizes, seed=seed + 1) if two_transformers else None,
         boundary_ratio=boundary_ratio if two_transformers else None,
@@ -157,7 +157,8 @@ def run_kwargs(**changes: Any) -> dict[str, Any]:
     }
 
 
-def _scheduler(name: str) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+def scheduler_named(name: str) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+    """A scheduler as `tiny_wan` names it."""
     if name == "euler":
         return FlowMatchEulerDiscreteScheduler(shift=3.0)
     return UniPCMultistepScheduler(

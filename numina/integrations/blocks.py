@@ -1,5 +1,6 @@
 """Where attention happens in the usual blocks, and what is put in a processor's place there."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -15,11 +16,16 @@ class SeparateBlocks(Adapter):
 
     blocks: ClassVar[str] = "transformer_blocks"
 
+    def ordered_blocks(self, transformer: nn.Module) -> Sequence[nn.Module]:
+        """The blocks as they run; one list of the transformer, unless an adapter knows better."""
+        found: Sequence[nn.Module] = getattr(transformer, self.blocks)
+        return found
+
     def num_layers(self, transformer: nn.Module) -> int:
-        return len(getattr(transformer, self.blocks))
+        return len(self.ordered_blocks(transformer))
 
     def module(self, transformer: nn.Module, site: Site) -> nn.Module:
-        block: Any = getattr(transformer, self.blocks)[site.layer]
+        block: Any = self.ordered_blocks(transformer)[site.layer]
         attention: nn.Module = block.attn1 if site.kind == "self" else block.attn2
         return attention
 

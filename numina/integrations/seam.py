@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, num_branches
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
@@ -231,9 +232,13 @@ class Clock:
         latents, velocity = self._scale.as_flow(
             frames(forward.latents), frames(returned), self._noise
         )
+        shares = _own_levels(forward, self._adapter.grid(module, forward), velocity)
+        velocity = velocity * shares
         change = self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
         if change is None:
             return None
+        # What is given is not changed.
+        change = torch.where(shares > 0, change / shares, 0.0)
         # The frames are a rearrangement, and the adjoint of one takes it back.
         rearranged_back = torch.func.vjp(frames, returned)[1]
         (change,) = rearranged_back(self._scale.as_output(change, self._noise).to(returned.dtype))
@@ -353,6 +358,20 @@ def _nested(outer: Attend, *inner: Attend) -> Attend:
 def _timestep(forward: ForwardPass) -> float:
     # Some models give every token a timestep of its own.
     return float(forward.arguments["timestep"].max())
+
+
+def _own_levels(forward: ForwardPass, grid: VideoGrid, velocity: Tensor) -> Tensor:
+    """Share of the step's noise level that each latent has, broadcastable to ``velocity``.
+
+    Frames ``[B, F]`` or tokens ``[B, F Y X]`` may have timesteps of their own: those of a given
+    frame are 0, and nothing that the model returns there is taken off it.
+    """
+    timestep: Tensor = forward.arguments["timestep"]
+    if timestep.ndim < 2:
+        return velocity.new_ones(())
+    sizes = grid.shape if timestep.shape[1] == grid.tokens else (grid.frames, 1, 1)
+    shares = (timestep / timestep.max()).unflatten(1, sizes)[:, None]
+    return functional.interpolate(shares.to(velocity), size=velocity.shape[2:])
 
 
 def _announce_to(clock: Clock, transformer: nn.Module, undo: ExitStack) -> None:

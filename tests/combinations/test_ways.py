@@ -10,7 +10,14 @@ from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 # Every way on one family of each kind; the other families take turns.
 WHOLE = ("wan", "cogvideox-5b")
 TURNS = {
-    "model_offload": ("ltx-video", "allegro", "hunyuan-video", "mochi"),
+    "model_offload": (
+        "ltx-video",
+        "allegro",
+        "hunyuan-video",
+        "mochi",
+        "wan-image-2.1",
+        "wan-vace",
+    ),
     "sequential_offload": ("allegro", "hunyuan-video"),
     "block_offload": ("ltx-video", "mochi"),
     "leaf_offload": ("hunyuan-video", "cogvideox-2b"),

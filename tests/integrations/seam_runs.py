@@ -9,7 +9,7 @@ from torch import Tensor
 
 from numina.attend import Attend, Attention, Moment, Prediction, Watch
 from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
-from tests.tiny_wan import run_kwargs
+from tests.calls import short_call
 
 
 def stock_attend(query, key, value, moment, stock):
@@ -25,7 +25,7 @@ def processors(pipe: Any) -> dict[str, int]:
 
 def latents(pipe: Any, **changes: Any) -> Tensor:
     """The latents of a short run."""
-    frames: Tensor = pipe(**run_kwargs(output_type="latent", **changes)).frames
+    frames: Tensor = pipe(**short_call(pipe, output_type="latent", **changes)).frames
     return frames
 
 

@@ -10,6 +10,7 @@ from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
 from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for, attached, noise_scale
+from tests.calls import short_call
 from tests.families import FAMILIES, LAYERS, STEPS, Family
 from tests.integrations.seam_runs import (
     latents,
@@ -19,7 +20,6 @@ from tests.integrations.seam_runs import (
     through_seam,
     tilted,
 )
-from tests.tiny_wan import run_kwargs
 
 ALL_SITES = [Site(layer, kind) for layer in range(LAYERS) for kind in ("self", "cross")]
 
@@ -110,9 +110,25 @@ def test_a_foreign_processor_is_refused_by_name(pipe, family):
         through_seam(pipe, {Site(1, "cross"): stock_attend})
 
 
+def test_a_pipeline_saved_while_it_is_held_is_loaded_and_watched_as_the_plain_one(pipe, tmp_path):
+    transformer = pipe.transformer
+    with attached(transformer, dict.fromkeys(ALL_SITES, stock_attend), adapter_for(transformer)):
+        pipe.save_pretrained(tmp_path)
+    loaded = type(pipe).from_pretrained(tmp_path)
+    loaded.set_progress_bar_config(disable=True)
+    weights = loaded.transformer.state_dict()
+    assert weights.keys() == transformer.state_dict().keys()
+    assert all(torch.equal(weights[name], x) for name, x in transformer.state_dict().items())
+    # Weights from a file lie elsewhere in memory, which may change the last bits of a product.
+    plain = latents(loaded)
+    torch.testing.assert_close(plain, latents(pipe), atol=1e-4, rtol=1e-4)
+    watched, _ = through_seam(loaded, dict.fromkeys(ALL_SITES, stock_attend))
+    assert torch.equal(watched, plain)
+
+
 def test_noise_levels_are_known_before_the_run(pipe):
     seen, _ = seen_in(pipe, [0], guidance_scale=1.0)
-    levels = PipelineRun(pipe, run_kwargs(output_type="latent", guidance_scale=1.0)).noises
+    levels = PipelineRun(pipe, short_call(pipe, output_type="latent", guidance_scale=1.0)).noises
     assert len(levels) == STEPS
     assert [each.moment.noise for each in seen] == pytest.approx(levels, abs=1e-6)
     assert 0.9 < levels[0] <= 1.0
@@ -120,7 +136,7 @@ def test_noise_levels_are_known_before_the_run(pipe):
 
 
 def test_a_call_without_steps_has_the_pipelines_own_number(pipe):
-    call = run_kwargs(output_type="latent", guidance_scale=1.0)
+    call = short_call(pipe, output_type="latent", guidance_scale=1.0)
     del call["num_inference_steps"]
     levels = PipelineRun(pipe, call).noises
     pipe(**call)
@@ -143,7 +159,7 @@ def test_the_clean_latent_is_where_the_scheduler_would_go(
         theirs.append(sample + (sigmas[-1] - sigmas[at]) * output)
         return step(output, timestep, sample, **kwargs)
 
-    run = PipelineRun(pipe, run_kwargs(output_type="latent", guidance_scale=guidance_scale))
+    run = PipelineRun(pipe, short_call(pipe, output_type="latent", guidance_scale=guidance_scale))
     monkeypatch.setattr(pipe.scheduler, "step", spy)
     watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
     frames = run.attempt({}, "", watch).output.frames

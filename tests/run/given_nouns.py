@@ -6,17 +6,18 @@ from numina.attention.guide import Guide
 from numina.attention.text import Text
 from numina.generation.run import PipelineRun
 from numina_kernels import BiasMode, KeyGroups, LayoutBias
-from tests.tiny_cogvideox import TEXT_KEYS, wide_kwargs
+from tests.calls import wide_call
+from tests.tiny_cogvideox import TEXT_KEYS
 
 NOUNS = ((3, 4), (6,))
 
 
-def text() -> Text:
-    return Text(KeyGroups.from_positions(NOUNS, TEXT_KEYS))
+def text(keys=TEXT_KEYS) -> Text:
+    return Text(KeyGroups.from_positions(NOUNS, keys))
 
 
 def attend_with(pipe, attends):
-    return PipelineRun(pipe, wide_kwargs()).attempt(attends, "").output.frames
+    return PipelineRun(pipe, wide_call(pipe)).attempt(attends, "").output.frames
 
 
 class Suppression:
@@ -38,7 +39,7 @@ class Suppression:
         )
 
 
-def guide(patches, strength=1.0):
-    guide = Guide(text(), lambda moment: strength)
+def guide(patches, strength=1.0, keys=TEXT_KEYS):
+    guide = Guide(text(keys), lambda moment: strength)
     guide.enforce(Suppression(patches))
     return guide

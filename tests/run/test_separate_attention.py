@@ -1,19 +1,20 @@
-"""Guiding where each guidance branch has a pass and a text of its own: Wan."""
+"""Guiding where each guidance branch has a pass and an unmasked text of its own."""
 
 import pytest
 import torch
 
 from numina.integrations import Site
+from tests.calls import wide_call
+from tests.families import SEPARATE
 from tests.run.given_nouns import NOUNS, attend_with, guide
-from tests.tiny_cogvideox import wide_kwargs
-from tests.tiny_wan import tiny_wan
 
 LAYER, LAYERS, STEP, PATCHES = 1, 3, 2, 20
 
 
-@pytest.fixture(scope="module")
-def pipe():
-    return tiny_wan()
+# Where both branches stand in one pass, the text is masked too: test_masked_text.py.
+@pytest.fixture(scope="module", params=[name for name in SEPARATE if SEPARATE[name].passes == 2])
+def pipe(request):
+    return SEPARATE[request.param].build()
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +39,8 @@ def noun_shares(call):
     told = torch.zeros_like(value)
     for noun, tokens in enumerate(NOUNS):
         told[:, list(tokens), :, noun] = 1.0
-    return torch.stack(
-        [guide(PATCHES)(query, key, told, moment, stock)[..., :2], stock(query, key, told)[..., :2]]
-    )
+    guided = guide(PATCHES, keys=key.shape[1])(query, key, told, moment, stock)
+    return torch.stack([guided[..., :2], stock(query, key, told)[..., :2]])
 
 
 def test_strong_suppression_removes_a_noun_in_its_region_and_nowhere_else(calls):
@@ -59,8 +59,9 @@ def test_the_unconditional_pass_is_left_alone(calls):
 
 
 def test_a_strength_of_zero_is_bit_identical(pipe):
-    plain = pipe(**wide_kwargs()).frames
+    call = wide_call(pipe)
+    plain, keys = pipe(**call).frames, call["max_sequence_length"]
     for strength, same in ((0.0, True), (1.0, False)):
-        function = guide(PATCHES, strength)
+        function = guide(PATCHES, strength, keys)
         frames = attend_with(pipe, {Site(each, "cross"): function for each in range(LAYERS)})
         assert torch.equal(frames, plain) is same

@@ -1,0 +1,25 @@
+"""What a short run of any family's pipeline is called with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from diffusers import WanImageToVideoPipeline
+
+from tests.tiny_cogvideox import wide_kwargs
+from tests.tiny_wan import run_kwargs
+from tests.tiny_wan_image import tiny_image
+
+# What one kind of pipeline needs beside the arguments of all, or in their place.
+_OWN: Mapping[type, Mapping[str, Any]] = {
+    WanImageToVideoPipeline: {"image": tiny_image(), "max_sequence_length": 512},
+}
+
+
+def short_call(pipe: Any, **changes: Any) -> dict[str, Any]:
+    """``run_kwargs()`` for a pipeline."""
+    return run_kwargs(**{**_OWN.get(type(pipe), {}), **changes})
+
+
+def wide_call(pipe: Any, **changes: Any) -> dict[str, Any]:
+    """``wide_kwargs()`` for a pipeline."""
+    return wide_kwargs(**{**_OWN.get(type(pipe), {}), **changes})
