@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from diffusers import WanImageToVideoPipeline
+from diffusers import SkyReelsV2ImageToVideoPipeline, WanImageToVideoPipeline
 
 from tests.tiny_cogvideox import wide_kwargs
 from tests.tiny_wan import run_kwargs
 from tests.tiny_wan_image import tiny_image
 
+_WITH_IMAGE: Mapping[str, Any] = {"image": tiny_image(), "max_sequence_length": 512}
 # What one kind of pipeline needs beside the arguments of all, or in their place.
 _OWN: Mapping[type, Mapping[str, Any]] = {
-    WanImageToVideoPipeline: {"image": tiny_image(), "max_sequence_length": 512},
+    WanImageToVideoPipeline: _WITH_IMAGE,
+    SkyReelsV2ImageToVideoPipeline: _WITH_IMAGE,
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from diffusers import SkyReelsV2ImageToVideoPipeline
 from diffusers.models.attention_processor import (
     AllegroAttnProcessor2_0,
     CogVideoXAttnProcessor2_0,
@@ -12,6 +13,7 @@ from diffusers.models.attention_processor import (
 )
 from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideoAttnProcessor2_0
 from diffusers.models.transformers.transformer_ltx import LTXVideoAttnProcessor
+from diffusers.models.transformers.transformer_skyreels_v2 import SkyReelsV2AttnProcessor
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
 from tests.tiny_allegro import tiny_allegro
@@ -19,6 +21,7 @@ from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
+from tests.tiny_skyreels_v2 import tiny_skyreels_v2
 from tests.tiny_wan import tiny_wan
 from tests.tiny_wan_image import tiny_wan_image
 from tests.tiny_wan_vace import tiny_wan_vace
@@ -63,6 +66,10 @@ SEPARATE = {
         for variant in ("2.1", "2.2-5b")
     },
     "wan-vace": Family(tiny_wan_vace, WanAttnProcessor, passes=2, fuses=True, lists=False),
+    "skyreels-v2": Family(tiny_skyreels_v2, SkyReelsV2AttnProcessor, passes=2, fuses=True),
+    "skyreels-v2-image": Family(
+        partial(tiny_skyreels_v2, SkyReelsV2ImageToVideoPipeline), SkyReelsV2AttnProcessor, passes=2
+    ),
     "ltx-video": Family(tiny_ltx_video, LTXVideoAttnProcessor, fuses=True, flow=False),
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
 }

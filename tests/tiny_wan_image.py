@@ -60,6 +60,24 @@ def tiny_transformer(variant: Variant, *, seed: int = 0) -> WanTransformer3DMode
     return transformer
 
 
+def tiny_image_encoder(*, seed: int = 0) -> dict[str, Any]:
+    """What looks at an image for the model, by the names that pipelines give it."""
+    torch.manual_seed(seed)
+    settings = CLIPVisionConfig(
+        hidden_size=IMAGE_DIM,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
+    )
+    side = {"height": 32, "width": 32}
+    return {
+        "image_encoder": CLIPVisionModel(settings).eval(),
+        "image_processor": CLIPImageProcessorPil(size=side, crop_size=side),
+    }
+
+
 def tiny_wan_image(variant: Variant = "2.1", *, seed: int = 0) -> WanImageToVideoPipeline:
     """Build a fresh pipeline; two calls with the same arguments give the same weights.
 
@@ -70,18 +88,7 @@ def tiny_wan_image(variant: Variant = "2.1", *, seed: int = 0) -> WanImageToVide
     tokenizer = tiny_tokenizer()
     parts: dict[str, Any] = {}
     if variant in ("2.1", "first-last"):
-        torch.manual_seed(seed)
-        settings = CLIPVisionConfig(
-            hidden_size=IMAGE_DIM,
-            intermediate_size=37,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=32,
-            patch_size=8,
-        )
-        side = {"height": 32, "width": 32}
-        parts["image_encoder"] = CLIPVisionModel(settings).eval()
-        parts["image_processor"] = CLIPImageProcessorPil(size=side, crop_size=side)
+        parts = tiny_image_encoder(seed=seed)
     if variant == "2.2-a14b":
         parts["transformer_2"] = tiny_transformer(variant, seed=seed + 1)
         parts["boundary_ratio"] = 0.8

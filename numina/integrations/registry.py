@@ -11,6 +11,7 @@ from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTER
 from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
 from numina.integrations.seam import Adapter
+from numina.integrations.skyreels_v2 import ADAPTERS as _SKYREELS_V2_ADAPTERS
 from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 
 # Other packages declare adapters under it: the transformer's class as "package.module.Class" is the
@@ -20,6 +21,7 @@ _PAGE = "docs/write-an-adapter.md"
 
 _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_WAN_ADAPTERS,
+    **_SKYREELS_V2_ADAPTERS,
     **_COGVIDEOX_ADAPTERS,
     **_HUNYUAN_VIDEO_ADAPTERS,
     **_MOCHI_ADAPTERS,

@@ -95,6 +95,10 @@ class WanVACEAdapter(WanAdapter):
 class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
     """``WanAttnProcessor`` whose scores and softmax are computed by an ``Attend`` of ours."""
 
+    # Families that were made of Wan have their own.
+    projections = staticmethod(_get_qkv_projections)
+    image_projections = staticmethod(_get_added_kv_projections)
+
     def __call__(
         self,
         attn: Any,
@@ -109,7 +113,7 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
             image = encoder_hidden_states[:, :before]
             encoder_hidden_states = encoder_hidden_states[:, before:]
 
-        query, key, value = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
+        query, key, value = self.projections(attn, hidden_states, encoder_hidden_states)
         query = attn.norm_q(query).unflatten(2, (attn.heads, -1))
         key = attn.norm_k(key).unflatten(2, (attn.heads, -1))
         value = value.unflatten(2, (attn.heads, -1))
@@ -126,7 +130,7 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
 
     def _seen_of_image(self, attn: Any, query: Tensor, image: Tensor) -> Tensor:
         """What queries ``[B, Q, H, D]`` take from the tokens of an image, ``[B, Q, C]``."""
-        key, value = _get_added_kv_projections(attn, image)
+        key, value = self.image_projections(attn, image)
         key = attn.norm_added_k(key).unflatten(2, (attn.heads, -1))
         value = value.unflatten(2, (attn.heads, -1))
         output = DispatchedAttention(self._attention_backend)(query, key, value)
