@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from diffusers import SkyReelsV2ImageToVideoPipeline, WanImageToVideoPipeline
+from diffusers import (
+    HunyuanVideo15Pipeline,
+    SkyReelsV2ImageToVideoPipeline,
+    WanImageToVideoPipeline,
+)
 
 from tests.tiny_cogvideox import wide_kwargs
 from tests.tiny_wan import run_kwargs
@@ -19,9 +23,17 @@ _OWN: Mapping[type, Mapping[str, Any]] = {
 
 def short_call(pipe: Any, **changes: Any) -> dict[str, Any]:
     """``run_kwargs()`` for a pipeline."""
-    return run_kwargs(**{**_OWN.get(type(pipe), {}), **changes})
+    return _for(pipe, run_kwargs(**{**_OWN.get(type(pipe), {}), **changes}))
 
 
 def wide_call(pipe: Any, **changes: Any) -> dict[str, Any]:
     """``wide_kwargs()`` for a pipeline."""
-    return wide_kwargs(**{**_OWN.get(type(pipe), {}), **changes})
+    return _for(pipe, wide_kwargs(**{**_OWN.get(type(pipe), {}), **changes}))
+
+
+def _for(pipe: Any, call: dict[str, Any]) -> dict[str, Any]:
+    """The call without what is no argument of the pipeline, but a setting of its parts."""
+    if isinstance(pipe, HunyuanVideo15Pipeline):
+        pipe.guider.guidance_scale = call.pop("guidance_scale")
+        del call["max_sequence_length"]
+    return call

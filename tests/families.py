@@ -12,6 +12,9 @@ from diffusers.models.attention_processor import (
     MochiAttnProcessor2_0,
 )
 from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideoAttnProcessor2_0
+from diffusers.models.transformers.transformer_hunyuan_video15 import (
+    HunyuanVideo15AttnProcessor2_0,
+)
 from diffusers.models.transformers.transformer_ltx import LTXVideoAttnProcessor
 from diffusers.models.transformers.transformer_skyreels_v2 import SkyReelsV2AttnProcessor
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
@@ -19,6 +22,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_hunyuan_video15 import tiny_hunyuan_video15
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
 from tests.tiny_skyreels_v2 import tiny_skyreels_v2
@@ -81,6 +85,7 @@ JOINT = {
         for variant in ("2b", "5b", "1.5")
     },
     "hunyuan-video": Family(tiny_hunyuan_video, HunyuanVideoAttnProcessor2_0, forwards=1),
+    "hunyuan-video-1.5": Family(tiny_hunyuan_video15, HunyuanVideo15AttnProcessor2_0, passes=2),
     "mochi": Family(tiny_mochi, MochiAttnProcessor2_0),
 }
 FAMILIES = {**SEPARATE, **JOINT}

@@ -92,8 +92,10 @@ def resolve_request(
             "counting needs the prompt itself, because it must know which token names which noun; "
             "pass prompt= instead of prompt_embeds="
         )
-    max_length = call.get("max_sequence_length", default_of(pipe, "max_sequence_length", 512))
-    frame = adapter.prompt_frame(call)
+    frame = adapter.prompt_frame(pipe, call)
+    max_length = frame.length or call.get(
+        "max_sequence_length", default_of(pipe, "max_sequence_length", 512)
+    )
     rows = []
     for text, wish in _wishes(prompt, counts):
         targets = _targets(text, wish, policy)
@@ -107,7 +109,8 @@ def resolve_request(
         )
         rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)
     changing = call.get("callback_on_step_end_tensor_inputs") or ()
-    return CountRequest(tuple(rows), max_length, may_fold="prompt_embeds" not in changing)
+    num_keys = max_length + frame.keys_behind
+    return CountRequest(tuple(rows), num_keys, may_fold="prompt_embeds" not in changing)
 
 
 def enhanced(

@@ -31,14 +31,16 @@ class SeparateBlocks(Adapter):
 
 
 class JointBlocks(Adapter):
-    """Sites of blocks whose one ``attn1`` is for video and text."""
+    """Sites of blocks whose one attention, ``attn1`` as a rule, is for video and text."""
+
+    attention: ClassVar[str] = "attn1"
 
     def num_layers(self, transformer: nn.Module) -> int:
         return len(transformer.transformer_blocks)  # type: ignore[arg-type]
 
     def module(self, transformer: nn.Module, site: Site) -> nn.Module:
         block: Any = transformer.transformer_blocks[site.layer]  # type: ignore[index]
-        attention: nn.Module = block.attn1
+        attention: nn.Module = getattr(block, self.attention)
         return attention
 
 

@@ -60,7 +60,7 @@ class HunyuanVideoAdapter(Adapter):
                 "of one latent frame, as all published models have them"
             )
 
-    def prompt_frame(self, call: Mapping[str, Any]) -> PromptFrame:
+    def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
         given = call.get("prompt_template") or DEFAULT_PROMPT_TEMPLATE
         template, cropped = given["template"], given.get("crop_start")
         written = template.format(_SLOT)
@@ -107,8 +107,8 @@ class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0)
         image_rotary_emb: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         joint = video_first(hidden_states, encoder_hidden_states)
-        dual_stream = attn.add_q_proj is not None
-        project = _dual_stream if dual_stream else _single_stream
+        has_two = attn.add_q_proj is not None
+        project = dual_stream if has_two else _single_stream
         query, key, value = project(
             attn, hidden_states, encoder_hidden_states, image_rotary_emb, joint
         )
@@ -117,12 +117,12 @@ class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0)
         output = self.attention(query, key, value, stock, joint, offset)
         output = output.flatten(2, 3).to(query.dtype)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
-        if dual_stream:
+        if has_two:
             video, text = attn.to_out[1](attn.to_out[0](video)), attn.to_add_out(text)
         return video, text
 
 
-def _dual_stream(
+def dual_stream(
     attn: Any, video: Tensor, text: Tensor, rotary: tuple[Tensor, Tensor], joint: JointSequence
 ) -> tuple[Tensor, ...]:
     """Query, key and value ``[B, S, H, D]`` of two streams with projections of their own."""

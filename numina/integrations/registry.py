@@ -8,6 +8,7 @@ from numina.errors import UnsupportedModelError
 from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
+from numina.integrations.hunyuan_video15 import ADAPTERS as _HUNYUAN_VIDEO15_ADAPTERS
 from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
 from numina.integrations.seam import Adapter
@@ -24,6 +25,7 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_SKYREELS_V2_ADAPTERS,
     **_COGVIDEOX_ADAPTERS,
     **_HUNYUAN_VIDEO_ADAPTERS,
+    **_HUNYUAN_VIDEO15_ADAPTERS,
     **_MOCHI_ADAPTERS,
     **_LTX_VIDEO_ADAPTERS,
     **_ALLEGRO_ADAPTERS,

@@ -96,8 +96,8 @@ class Adapter(Protocol):
         """The prompt as the pipeline, called so, cleans it before writing anything around it."""
         return prompt
 
-    def prompt_frame(self, call: Mapping[str, Any]) -> PromptFrame:
-        """What a pipeline call writes around a cleaned prompt, and how many tokens it crops.
+    def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
+        """What a pipeline call writes around a cleaned prompt, and which tokens become keys.
 
         Raises:
             UnsupportedModelError: If the tokens of the prompt could not be found.
@@ -166,7 +166,11 @@ class Clock:
         self, name: str, step_index: int | None = None, sigma: float | None = None
     ) -> Iterator[None]:
         """Take in what the pipeline says of the passes it runs within this context."""
-        branches: dict[str, Branch] = {"uncond": "uncond", "cond_uncond": "both"}
+        branches: dict[str, Branch] = {
+            "uncond": "uncond",
+            "pred_uncond": "uncond",  # as guiders say it
+            "cond_uncond": "both",
+        }
         self._announced = branches.get(name, "cond")
         if step_index is not None:
             self._step = step_index

@@ -19,24 +19,33 @@ _MISSING_TEXT = "\ufffd"
 
 @dataclass(frozen=True)
 class PromptFrame:
-    """What a pipeline writes around a prompt, and what it keeps from the model of the result.
+    """What a pipeline writes around a prompt, and what of the result the model attends to.
 
     Attributes:
         before: Text before the prompt.
         after: Text behind it.
         cropped: How many of the first tokens, special ones included, do not become keys.
+        length: How many tokens become keys, padding included; None where the pipeline call says it
+            (``max_sequence_length``).
+        keys_behind: Further keys behind those, of other texts or images.
 
     Raises:
-        PromptError: If ``cropped`` is negative.
+        PromptError: If ``cropped`` or ``keys_behind`` is negative, or ``length`` is not positive.
     """
 
     before: str = ""
     after: str = ""
     cropped: int = 0
+    length: int | None = None
+    keys_behind: int = 0
 
     def __post_init__(self) -> None:
         if self.cropped < 0:
             raise PromptError(f"cropped must not be negative, got {self.cropped}")
+        if self.keys_behind < 0:
+            raise PromptError(f"keys_behind must not be negative, got {self.keys_behind}")
+        if self.length is not None and self.length < 1:
+            raise PromptError(f"length must be at least 1, got {self.length}")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ TURNS = {
         "ltx-video",
         "allegro",
         "hunyuan-video",
+        "hunyuan-video-1.5",
         "mochi",
         "wan-image-2.1",
         "wan-vace",
@@ -24,7 +25,7 @@ TURNS = {
     "layerwise_casting": ("allegro", "hunyuan-video", "mochi", "cogvideox-1.5"),
     "fused_projections": ("ltx-video",),
     "native_backend": (),
-    "math_backend": ("ltx-video", "hunyuan-video", "mochi"),
+    "math_backend": ("ltx-video", "hunyuan-video", "hunyuan-video-1.5", "mochi"),
 }
 
 

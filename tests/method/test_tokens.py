@@ -321,6 +321,10 @@ def test_a_crop_that_reaches_into_the_prompt_is_refused():
         locate_tokens("three cats", parse_counts("three cats"), FAST, frame=frame)
     with pytest.raises(PromptError, match="cropped must not be negative, got -1"):
         PromptFrame(cropped=-1)
+    with pytest.raises(PromptError, match="length must be at least 1, got 0"):
+        PromptFrame(length=0)
+    with pytest.raises(PromptError, match="keys_behind must not be negative, got -1"):
+        PromptFrame(keys_behind=-1)
 
 
 def test_a_crop_that_would_take_padding_is_refused():
