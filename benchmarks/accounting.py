@@ -110,12 +110,12 @@ WAN_5B = {
     "num_attention_heads": 24, "attention_head_dim": 128, "num_layers": 30, "ffn_dim": 14336,
     "in_channels": 48, "out_channels": 48,
 }  # fmt: skip
-WAN_SOURCE = "config.json of Wan-AI/{}; sizes of its model card"
+WAN_SOURCE = "the Wan team's wan/configs, as kept in ml-explore/mlx-examples; for {}"
 COGVIDEOX_5B = {
     "num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True
 }  # fmt: skip
 COGVIDEOX_15 = {**COGVIDEOX_5B, "patch_size_t": 2, "patch_bias": False}
-COGVIDEOX_SOURCE = "config.json of zai-org/{}; sizes of its model card"
+COGVIDEOX_SOURCE = "as known of zai-org/{}, whose files were not read; rest by class defaults"
 
 
 def wan(shift: float) -> Callable[[int], tuple[float, ...]]:
