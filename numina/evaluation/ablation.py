@@ -159,6 +159,12 @@ _VARIANTS: tuple[Variant, ...] = (
         "its edits alone",
         firm=_edits_only(PRESET.firm),
     ),
+    *_of_both(
+        "erasure=off",
+        "removed instances are erased from predictions",
+        "left to the attention",
+        erasure=None,
+    ),
     _of("restart", "targets=firm", "gentle targets", "firm ones", gentle=PRESET.firm),
     _of("one-pass", "targets=gentle", "firm targets", "gentle ones", firm=PRESET.gentle),
     *_of_both(
