@@ -42,7 +42,7 @@ def compare(
         row |= {"note": provider.note, "least_bytes": provider.least_bytes}
         rows.append(row)
         try:
-            calls[provider.name] = _looked_at(provider, judge, device, row)
+            calls[provider.name] = looked_at(provider, judge, device, row)
         except ImportError as error:
             row |= {"status": "absent", "reason": reason(error)}
         # A rival may fail in any way it likes; that it did is a result.
@@ -58,7 +58,7 @@ def compare(
     return rows
 
 
-def _looked_at(provider: Provider, judge: Judge, device: torch.device, row: Row) -> Call:
+def looked_at(provider: Provider, judge: Judge, device: torch.device, row: Row) -> Call:
     """Run a provider three times before it is timed: once to compile, for memory, for kernels."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

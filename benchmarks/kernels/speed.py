@@ -94,15 +94,10 @@ def _each(
 
 
 def _text(shape: Shape, bench: Bench, seconds: float) -> Row:
-    inputs = TextAttention.make(
-        shape.queries, shape.keys, shape.heads, shape.head_dim,
-        real_keys=None if shape.joint else REAL_KEYS,
-        dtype=bench.dtype, device=bench.device, seed=bench.seed,
-    )  # fmt: skip
-    folded = None if shape.joint else inputs.folded(REAL_KEYS)
+    inputs, folded = text_inputs(shape, bench.dtype, bench.device, bench.seed)
     rows = compare(
-        [*_text_rivals(inputs, folded), *_ours(bench.impl, inputs, folded)],
-        _judge(inputs),
+        text_providers(bench.impl, inputs, folded),
+        text_judge(inputs),
         bench.device,
         repeats=bench.repeats,
         seconds=seconds,
@@ -112,6 +107,25 @@ def _text(shape: Shape, bench: Bench, seconds: float) -> Row:
         "dense_bias_bytes": shape.queries * shape.keys * inputs.query.element_size(),
         "rows": rows,
     }
+
+
+def text_inputs(
+    shape: Shape, dtype: torch.dtype, device: torch.device, seed: int = 0
+) -> tuple[TextAttention, TextAttention | None]:
+    """What is compared for ``shape``, and the same with its padding folded where it has any."""
+    inputs = TextAttention.make(
+        shape.queries, shape.keys, shape.heads, shape.head_dim,
+        real_keys=None if shape.joint else REAL_KEYS,
+        dtype=dtype, device=device, seed=seed,
+    )  # fmt: skip
+    return inputs, None if shape.joint else inputs.folded(REAL_KEYS)
+
+
+def text_providers(
+    impl: Impl, inputs: TextAttention, folded: TextAttention | None
+) -> list[Provider]:
+    """The rivals and ours."""
+    return [*_text_rivals(inputs, folded), *_ours(impl, inputs, folded)]
 
 
 def _text_rivals(inputs: TextAttention, folded: TextAttention | None) -> Iterator[Provider]:
@@ -164,7 +178,7 @@ def _least_bytes(inputs: TextAttention) -> int:
     return sum(tensor.nbytes for tensor in read) + written
 
 
-def _judge(inputs: TextAttention) -> Judge:
+def text_judge(inputs: TextAttention) -> Judge:
     """Errors of some rows against float64; the budget is that of plain torch on the same inputs."""
     chosen = some_rows(inputs.query.shape[1], CHECKED, inputs.query.device)
     cut = inputs.rows(chosen)
