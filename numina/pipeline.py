@@ -30,10 +30,12 @@ class CountedVideo:
     Attributes:
         frames: What the pipeline returned as frames, in the ``output_type`` asked for.
         reports: One per video of the batch.
+        audio: The sound that the pipeline returned beside them, where it makes any.
     """
 
     frames: Any
     reports: tuple[CountReport, ...]
+    audio: Any = None
 
     @property
     def report(self) -> CountReport:
@@ -121,7 +123,11 @@ def generate(
         report_of(row, looker, outcome, policy, settings) for row in range(len(request.rows))
     )
     output = outcome.output
-    return CountedVideo(output[0] if isinstance(output, tuple) else output.frames, reports)
+    if isinstance(output, tuple):
+        frames, audio, *_ = *output, None
+    else:
+        frames, audio = output.frames, getattr(output, "audio", None)
+    return CountedVideo(frames, reports, audio)
 
 
 def _outcome(

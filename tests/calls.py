@@ -5,6 +5,7 @@ from typing import Any
 
 from diffusers import (
     HunyuanVideo15Pipeline,
+    LTX2Pipeline,
     SkyReelsV2ImageToVideoPipeline,
     WanImageToVideoPipeline,
 )
@@ -18,6 +19,16 @@ _WITH_IMAGE: Mapping[str, Any] = {"image": tiny_image(), "max_sequence_length": 
 _OWN: Mapping[type, Mapping[str, Any]] = {
     WanImageToVideoPipeline: _WITH_IMAGE,
     SkyReelsV2ImageToVideoPipeline: _WITH_IMAGE,
+    # Guided by the text alone; what the sound leaves out is as for the video.
+    LTX2Pipeline: {
+        "stg_scale": 0.0,
+        "modality_scale": 1.0,
+        "guidance_rescale": 0.0,
+        "audio_guidance_scale": None,
+        "audio_stg_scale": None,
+        "audio_modality_scale": None,
+        "audio_guidance_rescale": None,
+    },
 }
 
 

@@ -16,6 +16,10 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
     HunyuanVideo15AttnProcessor2_0,
 )
 from diffusers.models.transformers.transformer_ltx import LTXVideoAttnProcessor
+from diffusers.models.transformers.transformer_ltx2 import (
+    LTX2AudioVideoAttnProcessor,
+    LTX2PerturbedAttnProcessor,
+)
 from diffusers.models.transformers.transformer_skyreels_v2 import SkyReelsV2AttnProcessor
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
@@ -23,6 +27,7 @@ from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
 from tests.tiny_hunyuan_video15 import tiny_hunyuan_video15
+from tests.tiny_ltx2 import tiny_ltx2
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
 from tests.tiny_skyreels_v2 import tiny_skyreels_v2
@@ -75,6 +80,14 @@ SEPARATE = {
         partial(tiny_skyreels_v2, SkyReelsV2ImageToVideoPipeline), SkyReelsV2AttnProcessor, passes=2
     ),
     "ltx-video": Family(tiny_ltx_video, LTXVideoAttnProcessor, fuses=True, flow=False),
+    **{
+        f"ltx-{version}": Family(
+            partial(tiny_ltx2, version),
+            LTX2AudioVideoAttnProcessor if version == "2.0" else LTX2PerturbedAttnProcessor,
+            flow=False,
+        )
+        for version in ("2.0", "2.3")
+    },
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
 }
 JOINT = {

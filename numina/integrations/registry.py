@@ -9,6 +9,7 @@ from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
 from numina.integrations.hunyuan_video15 import ADAPTERS as _HUNYUAN_VIDEO15_ADAPTERS
+from numina.integrations.ltx2 import ADAPTERS as _LTX2_ADAPTERS
 from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
 from numina.integrations.seam import Adapter
@@ -28,6 +29,7 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_HUNYUAN_VIDEO15_ADAPTERS,
     **_MOCHI_ADAPTERS,
     **_LTX_VIDEO_ADAPTERS,
+    **_LTX2_ADAPTERS,
     **_ALLEGRO_ADAPTERS,
 }
 _METHODS = tuple(name for name in vars(Adapter) if not name.startswith("_"))

@@ -28,6 +28,8 @@ class PromptFrame:
         length: How many tokens become keys, padding included; None where the pipeline call says it
             (``max_sequence_length``).
         keys_behind: Further keys behind those, of other texts or images.
+        padded: Whether padding stays where the tokenizer puts it; False where the model has the
+            text first and something else in the place of padding.
 
     Raises:
         PromptError: If ``cropped`` or ``keys_behind`` is negative, or ``length`` is not positive.
@@ -38,6 +40,7 @@ class PromptFrame:
     cropped: int = 0
     length: int | None = None
     keys_behind: int = 0
+    padded: bool = True
 
     def __post_init__(self) -> None:
         if self.cropped < 0:
@@ -216,7 +219,7 @@ def _framed_pieces(
             piece.token,
             (piece.span[0] - start, piece.span[1] - start),
         )
-        for piece in _pieces(tokenizer, frame.before + text + frame.after, length)
+        for piece in _pieces(tokenizer, frame.before + text + frame.after, length, frame.padded)
         if piece.span[0] < end and start < piece.span[1]
     ]
     # A piece of spaces alone may reach from the frame into the prompt.
@@ -229,12 +232,12 @@ def _framed_pieces(
     return framed
 
 
-def _pieces(tokenizer: Any, text: str, max_length: int | None) -> list[_Piece]:
+def _pieces(tokenizer: Any, text: str, max_length: int | None, padded: bool = True) -> list[_Piece]:
     """Tokenize as the pipelines do, or without a limit; special tokens are left out."""
     limits: dict[str, Any] = {}
     if max_length is not None:
         limits = {"max_length": max_length, "truncation": True}
-        if tokenizer.pad_token_id is not None:
+        if padded and tokenizer.pad_token_id is not None:
             limits["padding"] = "max_length"
     encoded = tokenizer(
         text,

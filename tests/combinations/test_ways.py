@@ -11,6 +11,7 @@ from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 WHOLE = ("wan", "cogvideox-5b")
 TURNS = {
     "model_offload": (
+        "ltx-2.0",
         "ltx-video",
         "allegro",
         "hunyuan-video",

@@ -1,5 +1,6 @@
 """Where counted nouns stand among the text tokens, for tokenizers with and without offsets."""
 
+import copy
 import html
 import os
 import re
@@ -333,6 +334,18 @@ def test_a_crop_that_would_take_padding_is_refused():
 
     with pytest.raises(UnsupportedModelError, match=r"crops the first 5 .* pads on the left"):
         locate_tokens("three cats", parse_counts("three cats"), LeftPadding(FAST), frame=FRAME)
+
+
+def test_where_padding_is_replaced_the_text_comes_first():
+    tokenizer = copy.deepcopy(FAST)
+    tokenizer.padding_side = "left"
+    targets = parse_counts("three cats")
+    ahead = locate_tokens("three cats", targets, FAST, max_length=20)
+    first = PromptFrame(padded=False)
+    assert locate_tokens("three cats", targets, tokenizer, max_length=20, frame=first) == ahead
+    assert locate_tokens("three cats", targets, tokenizer, max_length=20) != ahead
+    with pytest.raises(TargetError, match="beyond the text length of the model"):
+        locate_tokens("three cats", targets, tokenizer, max_length=1, frame=first)
 
 
 WORD = st.sampled_from([*WHOLE_WORDS, "excavators", "Bären", "&amp;", "“cats”", "cat's", "x-ray"])

@@ -1,0 +1,120 @@
+"""LTX-2: packed latents, sound beside the video, and a text with registers in place of padding."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import LTX2Pipeline
+from diffusers.models.transformers.transformer_ltx2 import (
+    LTX2AudioVideoAttnProcessor,
+    LTX2PerturbedAttnProcessor,
+    LTX2VideoTransformer3DModel,
+    apply_interleaved_rotary_emb,
+    apply_split_rotary_emb,
+)
+from torch import Tensor, nn
+
+from numina.attend import Attend
+from numina.errors import UnsupportedModelError
+from numina.integrations.blocks import GuidedProcessor
+from numina.integrations.ltx_video import LTXVideoAdapter
+from numina.integrations.refusals import refuse_arguments
+from numina.integrations.seam import Clock, require_stock
+from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
+from numina.prompt.tokens import PromptFrame
+
+# Guidance beside that by the text, and the number at which it does nothing.
+_FURTHER_GUIDANCE = {"stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0}
+_STOCK = (LTX2AudioVideoAttnProcessor, LTX2PerturbedAttnProcessor)
+
+
+class LTX2Adapter(LTXVideoAdapter):
+    """Text-to-video transformers of LTX-2: what the video attends to; the sound is left alone."""
+
+    def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
+        super().check(transformer, {**call, "guidance_rescale": 0.0})
+        refuse_arguments(
+            call,
+            {
+                "enable_prompt_enhancement": (
+                    "rewrites the prompt, so that its nouns are not known; pass enhance= instead"
+                )
+            },
+        )
+        defaults = inspect.signature(LTX2Pipeline.__call__).parameters
+        for name, idle in _FURTHER_GUIDANCE.items():
+            scale = call.get(name, defaults[name].default)
+            sound = call.get(f"audio_{name}", defaults[f"audio_{name}"].default) or scale
+            # The sound's scales decide too whether the passes of a guidance are made.
+            if scale != idle or (sound != idle and name != "guidance_rescale"):
+                raise UnsupportedModelError(
+                    f"{name}={scale!r} and audio_{name}={sound!r} guide by more than the text, so "
+                    "the clean latent of a step is not known when it is looked at; pass "
+                    f"{name}={idle} and audio_{name}={idle}"
+                )
+
+    def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
+        return prompt.strip()
+
+    def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
+        # Registers take the place of the padding, behind the text wherever the tokenizer pads.
+        registers = pipe.connectors.config.video_connector_num_learnable_registers
+        if registers is None:
+            raise UnsupportedModelError(
+                "the connectors of this LTX-2 pipeline have no learnable registers, so that its "
+                "text stays behind its padding, which no published model has; use one of those"
+            )
+        return PromptFrame(padded=False)
+
+    def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
+        require_stock(stock, _STOCK, layer)
+        return GuidedLTX2Processor(stock, attend, clock, layer)
+
+
+class GuidedLTX2Processor(GuidedProcessor, LTX2PerturbedAttnProcessor):
+    """LTX-2's processors, of 2.0 and of 2.3, whose scores and softmax are an ``Attend``'s."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        query_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        key_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        perturbation_mask: Tensor | None = None,
+        all_perturbed: bool | None = None,
+    ) -> Tensor:
+        if perturbation_mask is not None or all_perturbed:
+            raise UnsupportedModelError(
+                f"layer {self.layer} is perturbed, which guidance could not follow; pass "
+                "stg_scale=0.0 and audio_stg_scale=0.0"
+            )
+        keys = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        mask = mask_of_keys(attn, attention_mask, keys, self.layer)
+        gates = None if attn.to_gate_logits is None else attn.to_gate_logits(hidden_states)
+        query = attn.norm_q(attn.to_q(hidden_states))
+        key = attn.norm_k(attn.to_k(keys))
+        value = attn.to_v(keys)
+        if query_rotary_emb is not None:
+            rotate = _ROTATIONS[attn.rope_type]
+            query = rotate(query, query_rotary_emb)
+            key = rotate(key, query_rotary_emb if key_rotary_emb is None else key_rotary_emb)
+        query, key, value = (x.unflatten(2, (attn.heads, -1)) for x in (query, key, value))
+
+        stock = DispatchedAttention(self._attention_backend, mask)
+        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
+        output = output.flatten(2, 3).to(query.dtype)
+        if gates is not None:
+            shares = 2.0 * torch.sigmoid(gates)  # [B, Q, H]
+            output = (output.unflatten(2, (attn.heads, -1)) * shares.unsqueeze(-1)).flatten(2, 3)
+        return attn.to_out[1](attn.to_out[0](output))
+
+
+_ROTATIONS: Mapping[str, Any] = {
+    "interleaved": apply_interleaved_rotary_emb,
+    "split": apply_split_rotary_emb,
+}
+
+ADAPTERS: dict[type[nn.Module], type[LTX2Adapter]] = {LTX2VideoTransformer3DModel: LTX2Adapter}
