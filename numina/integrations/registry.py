@@ -1,6 +1,8 @@
 """Which adapter serves a transformer: one of ours, or one that another package brought."""
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 
 from torch import nn
 
@@ -32,6 +34,19 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_LTX2_ADAPTERS,
     **_ALLEGRO_ADAPTERS,
 }
+_UNANNOUNCED = "its pipelines run each guidance branch in a pass of its own, and announce none"
+# Known, and why numina has no adapter for it all the same.
+_UNFOLLOWED: Mapping[str, str] = MappingProxyType(
+    {
+        "Kandinsky5Transformer3DModel": (
+            f"{_UNANNOUNCED}; its longer models attend sparsely, to tokens in another order"
+        ),
+        "CosmosTransformer3DModel": (
+            f"{_UNANNOUNCED}; the scheduler of its first version counts in noise levels without "
+            "bound, which are not read yet"
+        ),
+    }
+)
 _METHODS = tuple(name for name in vars(Adapter) if not name.startswith("_"))
 
 
@@ -45,6 +60,12 @@ def adapter_for(transformer: nn.Module) -> Adapter:
     family = type(transformer)
     adapter = _ADAPTERS.get(family) or _brought(f"{family.__module__}.{family.__qualname__}")
     if adapter is None:
+        reason = _UNFOLLOWED.get(family.__name__)
+        if reason is not None:
+            raise UnsupportedModelError(
+                f"numina cannot guide {family.__name__}: {reason}; use another model, or bring an "
+                f"adapter, see {_PAGE} in numina's repository"
+            )
         known = ", ".join(sorted(each.__name__ for each in _ADAPTERS))
         raise UnsupportedModelError(
             f"numina has no adapter for {family.__name__} (known: {known}); write one by giving "
