@@ -11,12 +11,16 @@ import torch
 from numina.errors import FormatError, UnsupportedModelError
 from numina.integrations.loading import load_pipeline
 from numina.pipeline import generate
+from tests.calls import wide_call
 from tests.pipeline.given import Given
 from tests.tiny_allegro import tiny_allegro
-from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
+from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
+from tests.tiny_ltx2 import tiny_ltx2
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
+from tests.tiny_skyreels_v2 import tiny_skyreels_v2
+from tests.tiny_wan_vace import tiny_wan_vace
 
 
 @pytest.fixture
@@ -140,8 +144,20 @@ def test_a_real_folder_is_loaded_in_the_precision_asked_for(tmp_path, tiny_wan, 
         (tiny_hunyuan_video, torch.float32),
         (tiny_ltx_video, torch.float32),
         (tiny_allegro, torch.float32),
+        (tiny_skyreels_v2, torch.float32),
+        (tiny_wan_vace, torch.float32),
+        (tiny_ltx2, torch.float32),
     ],
-    ids=["cogvideox", "mochi", "hunyuan-video", "ltx-video", "allegro"],
+    ids=[
+        "cogvideox",
+        "mochi",
+        "hunyuan-video",
+        "ltx-video",
+        "allegro",
+        "skyreels-v2",
+        "wan-vace",
+        "ltx-2.0",
+    ],
 )
 def test_a_folder_of_every_family_is_loaded_as_it_decodes_and_guided(tmp_path, build, decodes_in):
     build().save_pretrained(tmp_path)
@@ -150,7 +166,7 @@ def test_a_folder_of_every_family_is_loaded_as_it_decodes_and_guided(tmp_path, b
     assert pipe.vae.dtype == decodes_in
     # Allegro's autoencoder refuses to decode otherwise.
     assert getattr(pipe.vae, "use_tiling", False) is (build is tiny_allegro)
-    call = wide_kwargs(output_type="pt")
+    call = wide_call(pipe, output_type="pt")
     prompt = call.pop("prompt")
     method = Given(found=(2,), looks=(0.98,))
     video = generate(pipe, prompt, counts={"cats": 3}, preset=method, **call)
