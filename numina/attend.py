@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from numina.share import AllPatches, Share
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -37,6 +38,8 @@ class Moment:
             self- and cross-attention are layers of their own.
         key_offset: The model's own mask as added to the scores of each key, ``[B, K]`` float32: 0
             or -inf, or what the model adds. None where it masks nothing.
+        share: The patches of ``grid`` that this process attends from: all of them, but where the
+            transformer is split over ranks.
     """
 
     step: int
@@ -46,6 +49,7 @@ class Moment:
     grid: VideoGrid
     joint: JointSequence | None = None
     key_offset: Tensor | None = None
+    share: Share = AllPatches()
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Attend(Protocol):
 
     Gets ``query``, ``key``, ``value`` after normalisation and rotary embedding, the moment, and
     the model's own attention; returns the output ``[B, Q, H, D]``. The moment says which rows of
-    the batch are conditional, and which tokens are the video's where text and video attend jointly.
+    the batch are conditional, which tokens are the video's where text and video attend jointly, and
+    which patches these are where a video is split over ranks.
     """
 
     def __call__(

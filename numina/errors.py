@@ -12,6 +12,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "PromptError",
+    "RanksDisagreeError",
     "ScheduleError",
     "TargetError",
     "UnsupportedModelError",
@@ -53,6 +54,10 @@ class ConcurrentGuidanceError(NuminaError, RuntimeError):
 
 class UnsupportedParallelismError(NuminaError, RuntimeError):
     """A way of splitting the model that guidance cannot follow."""
+
+
+class RanksDisagreeError(NuminaError, RuntimeError):
+    """Ranks of one split transformer that make different videos."""
 
 
 class FormatError(NuminaError, ValueError):

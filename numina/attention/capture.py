@@ -113,7 +113,8 @@ class Recorder:
         self, query: Tensor, key: Tensor, value: Tensor, moment: Moment, stock: Attention
     ) -> Tensor:
         if self._records(moment):
-            self._probs[moment.layer] = self._text.reading(query, key, value, moment).probs().cpu()
+            probs = self._text.reading(query, key, value, moment).probs()
+            self._probs[moment.layer] = moment.share.whole(probs, dim=-1).cpu()
             if self._on_recorded is not None:
                 self._on_recorded(self, moment)
         if self._inner is None:
@@ -127,9 +128,14 @@ class Recorder:
             videos = (
                 video_tokens(conditional(moment.branch, tokens), moment) for tokens in (query, key)
             )
+            # One video at a time, because the sketch needs all patches of it.
+            whole = (
+                [moment.share.whole(tokens[None], dim=1) for tokens in video]
+                for video in zip(*videos, strict=True)
+            )
             rows = [
-                frame_features(one_query[None], one_key[None], moment.grid, self._sketch).cpu()
-                for one_query, one_key in zip(*videos, strict=True)
+                frame_features(one_query, one_key, moment.grid, self._sketch).cpu()
+                for one_query, one_key in whole
             ]
             self._features = (moment.layer, rows)
         return stock(query, key, value)
@@ -143,6 +149,7 @@ class Recorder:
 
         Raises:
             CaptureMissedError: If a layer was not recorded, e.g. because a cache skipped it.
+            RanksDisagreeError: If ranks of a split transformer make different videos.
         """
         recorded = self._moment is not None and step in (None, self._moment.step)
         layers = tuple(sorted(self._probs)) if recorded else ()
@@ -153,6 +160,10 @@ class Recorder:
                 f"{which} to be looked at {'never ' if layers else ''}ran; disable the "
                 "transformer's cache (disable_cache()) or choose a later look"
             )
+        features = [] if self._features is None else self._features[1]
+        if clean is not None:
+            # What was gathered is the same on all ranks; this each of them has made by itself.
+            self._moment.share.require_same(clean, *features)
         maps = torch.stack([self._probs[layer] for layer in layers])  # [L, B, H, G, Q]
         maps = maps.float().unflatten(-1, self._moment.grid.shape)
         return tuple(

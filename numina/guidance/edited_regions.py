@@ -12,6 +12,7 @@ from numina.attend import Moment
 from numina.errors import LayoutError
 from numina.guidance.whole_layout import common_grid
 from numina.layout import LayoutEdit
+from numina.share import AllPatches, Share
 from numina_kernels.key_groups import KeyGroups
 from numina_kernels.layout_bias import BiasMode, LayoutBias
 from numina_kernels.padding import FoldedKeys
@@ -121,6 +122,7 @@ def paper_bias(
     *,
     key_offset: Tensor | None = None,
     scale: float | None = None,
+    share: Share = AllPatches(),
 ) -> LayoutBias:
     """Bias the edited patches of one layer as the paper does (arXiv 2604.08546, section 4.3).
 
@@ -138,13 +140,14 @@ def paper_bias(
 
     Args:
         classes: The edits.
-        query: ``[B, Q, H, D]``.
+        query: ``[B, Q, H, D]``, of the patches of ``share``.
         key: ``[B, K, H, D]``.
         groups: Noun of every key.
         strength: ``delta(t)``, 0-dim float32, unitless.
         strengths: Constants.
         key_offset: Of folded padding, ``[B|1, K]`` float32, in nats; noun tokens have none.
         scale: Score multiplier. Defaults to ``D ** -0.5``.
+        share: The patches that this process attends from.
 
     Returns:
         Bias with a table ``[B, H, G, R]``. Its values are not checked again, so that nothing
@@ -154,7 +157,8 @@ def paper_bias(
         LayoutError: If the batch or the number of patches is not that of the edits.
     """
     strengths = strengths or PaperStrengths()
-    batch, num_nouns, num_queries = classes.labels.shape
+    labels = share.own(classes.labels)
+    batch, num_nouns, num_queries = labels.shape
     if query.shape[:2] != (batch, num_queries):
         raise LayoutError(
             f"the edits are of {batch} videos of {num_queries} patches, got queries "
@@ -166,12 +170,12 @@ def paper_bias(
     constants[FROM_DISC] = strengths.boost
     table = constants.repeat(batch, query.shape[2], num_nouns, 1)  # [B, H, G, R]
     rows, nouns, codes = classes.cells
-    source = query[classes.patches[0], classes.patches[1]].float()  # [P, H, D]
+    source = share.at(query, *classes.patches).float()  # [P, H, D]
     mean_query = torch.einsum("tp,phd->thd", classes.average, source)
     mean_key = _mean_keys(key, groups)[rows, nouns]  # [T, H, D]
     table[rows, :, nouns, codes] = (mean_query * mean_key).sum(-1) * scale
     return LayoutBias.trusted(
-        labels=classes.labels,
+        labels=labels,
         groups=groups,
         table=table,
         mode=classes.mode,
@@ -221,6 +225,7 @@ class PaperPlan:
             strength,
             self._strengths,
             key_offset=text.key_offset,
+            share=moment.share,
         )
 
 

@@ -251,19 +251,19 @@ class RobustPlan:
         Raises:
             LayoutError: If the batch or the number of patches is not that of the edits.
         """
-        batch, _, num_queries = self._classes.shape
+        self._move(query.device)
+        classes = moment.share.own(self._classes)
+        batch, _, num_queries = classes.shape
         if query.shape[:2] != (batch, num_queries):
             raise LayoutError(
                 f"the edits are of {batch} videos of {num_queries} patches, got queries "
                 f"{tuple(query.shape)}"
             )
-        self._move(query.device)
-        probs = token_probs(
-            query[self._rows, self._sample], text.key, groups, key_offset=text.key_offset
-        )
+        sample = moment.share.at(query, self._rows, self._sample)
+        probs = token_probs(sample, text.key, groups, key_offset=text.key_offset)
         inside, outside = log_odds(probs, self._sampled)
         return robust_bias(
-            self._classes,
+            classes,
             groups,
             inside,
             outside,
