@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from numina.errors import OutOfMemoryError
+from numina.errors import OutOfMemoryError, UnsupportedParallelismError
 from numina.generation.guard import memory_watched, require_look
 from numina.generation.looking import Looker
 from numina.generation.one_pass import one_pass
@@ -15,7 +15,7 @@ from numina.generation.reporting import report_of
 from numina.generation.request import Counts, enhanced, resolve_request
 from numina.generation.restart import restart
 from numina.generation.run import PipelineRun, denoisers
-from numina.integrations import adapter_for
+from numina.integrations import adapter_for, is_split
 from numina.methods.method import Method, Mode
 from numina.methods.presets import method_named
 from numina.prompt.counts import Policy
@@ -100,6 +100,8 @@ def generate(
         UnsupportedModelError: If numina has no adapter for the transformer.
         AlreadyGuidedError: If another call holds the transformer.
         CaptureMissedError: If the layers to look at never ran.
+        RanksDisagreeError: If ranks of a split transformer make different videos.
+        UnsupportedParallelismError: If the transformer is split in a way that cannot be followed.
         OutOfMemoryError: If memory runs out and ``on_oom`` is ``"raise"``.
     """
     method = method_named(preset) if isinstance(preset, str) else preset
@@ -108,6 +110,11 @@ def generate(
         raise ValueError(f"rounds must be an integer of at least 1, got {rounds!r}")
     if on_oom not in ("raise", "unguided"):
         raise ValueError(f'on_oom must be "raise" or "unguided", got {on_oom!r}')
+    if on_oom == "unguided" and any(is_split(model) for model in denoisers(pipe)):
+        raise UnsupportedParallelismError(
+            'on_oom="unguided" on a transformer that is split over devices: a rank that runs out '
+            "of memory alone would run plainly while the others wait for it; leave on_oom out"
+        )
     adapter = adapter_for(denoisers(pipe)[0])
     if enhance is not None:
         prompt, counts = enhanced(prompt, counts, policy, enhance)

@@ -2,6 +2,7 @@
 
 from numina.integrations.caches import empty_caches
 from numina.integrations.noise import NoiseScale, noise_scale
+from numina.integrations.parallelism import is_split
 from numina.integrations.registry import adapter_for
 from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, attached
 
@@ -14,5 +15,6 @@ __all__ = [
     "adapter_for",
     "attached",
     "empty_caches",
+    "is_split",
     "noise_scale",
 ]

@@ -48,7 +48,8 @@ class GuidedProcessor:
     """What our processors hold beside what they inherit from the stock one of their family.
 
     Args:
-        stock: The processor whose place is taken; where it has a backend, it stays in use.
+        stock: The processor whose place is taken; its backend and the ranks that it attends with,
+            where it has such, stay in use.
         attend: Computes scores and softmax.
         clock: Tells the moment.
         layer: Index of the block.
@@ -57,6 +58,7 @@ class GuidedProcessor:
     def __init__(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> None:
         super().__init__()
         self._attention_backend = getattr(stock, "_attention_backend", None)
+        self._parallel_config = getattr(stock, "_parallel_config", None)
         self.attend = attend
         self.clock = clock
         self.layer = layer

@@ -1,11 +1,10 @@
 """Caches that skip layers of a transformer: those that can be followed, and how to empty them."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from torch import nn
 
 from numina.errors import UnsupportedModelError
+from numina.integrations.hooks import hook_registries, hooks_of
+from numina.integrations.parallelism import is_split
 
 _PYRAMID = "diffusers.hooks.pyramid_attention_broadcast.PyramidAttentionBroadcastHook"
 # Each skips whole layers, for all rows alike, and may forget at any step. Of the others,
@@ -27,26 +26,21 @@ def refuse_caches(transformer: nn.Module, *, apart: bool = False) -> None:
         UnsupportedModelError: Naming the cache.
     """
     followed = _FOLLOWED - {_PYRAMID} if apart else _FOLLOWED
-    for registry in _registries(transformer):
-        for hook in registry.hooks.values():
-            kind = type(hook)
-            if hook._is_stateful and f"{kind.__module__}.{kind.__name__}" not in followed:
-                raise UnsupportedModelError(
-                    f"{kind.__name__} reuses what layers of this {type(transformer).__name__} "
-                    "computed in earlier passes, in a way that guidance could not follow; "
-                    "disable_cache() on the transformer first, or use FirstBlockCacheConfig"
-                )
+    or_use = ", or use FirstBlockCacheConfig"
+    if is_split(transformer):
+        # Each rank would decide by its own slice what to skip, and leave the others waiting.
+        followed, or_use = set(), ""
+    for hook in hooks_of(transformer):
+        kind = type(hook)
+        if hook._is_stateful and f"{kind.__module__}.{kind.__name__}" not in followed:
+            raise UnsupportedModelError(
+                f"{kind.__name__} reuses what layers of this {type(transformer).__name__} "
+                "computed in earlier passes, in a way that guidance could not follow; "
+                f"disable_cache() on the transformer first{or_use}"
+            )
 
 
 def empty_caches(transformer: nn.Module) -> None:
     """Let no layer reuse in the next step what it computed until now."""
-    for registry in _registries(transformer):
+    for registry in hook_registries(transformer):
         registry.reset_stateful_hooks(recurse=False)
-
-
-def _registries(transformer: nn.Module) -> Iterator[Any]:
-    """Where diffusers keeps the hooks of each part."""
-    for module in transformer.modules():
-        registry = getattr(module, "_diffusers_hook", None)
-        if registry is not None:
-            yield registry

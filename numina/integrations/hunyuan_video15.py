@@ -49,6 +49,9 @@ class HunyuanVideo15Adapter(JointBlocks):
 
     attention = "attn"
 
+    def holds_both_branches(self) -> bool:
+        return False
+
     def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         config: Any = transformer.config
         side = config.patch_size

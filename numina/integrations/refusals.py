@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from numina.errors import UnsupportedModelError, UnsupportedParallelismError
+from numina.errors import UnsupportedModelError
 
 
 def refuse_arguments(call: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
@@ -62,34 +62,6 @@ def refuse_mixed_masks(call: Mapping[str, Any], family: str) -> None:
             "pipelines then mask the text of one prompt as that of another; repeat each prompt in "
             "the list instead"
         )
-
-
-def refuse_parallelism(part: Any) -> None:
-    """Refuse a transformer, or a processor in it, that diffusers has split over devices.
-
-    Each of them would see some of the tokens or some of the heads, and take them for the video.
-
-    Raises:
-        UnsupportedParallelismError: Naming how it is split.
-    """
-    config = getattr(part, "_parallel_config", None)
-    if config is not None:
-        raise UnsupportedParallelismError(
-            f"this {type(part).__name__} is split over devices by {_splitting(config)}, "
-            "which is not supported yet; load the transformer without parallel_config and leave "
-            "out enable_parallelism()"
-        )
-
-
-def _splitting(config: Any) -> str:
-    """What a ``ParallelConfig`` asks for, with its degrees."""
-    kinds = {"context": ("ring_degree", "ulysses_degree"), "tensor": ("tp_degree",)}
-    for kind, degrees in kinds.items():
-        part = getattr(config, f"{kind}_parallel_config", None)
-        if part is not None:
-            numbers = ", ".join(f"{degree}={getattr(part, degree)}" for degree in degrees)
-            return f"{kind} parallelism ({numbers})"
-    return type(config).__name__
 
 
 _PLAIN = bool | int | float | str | list | tuple

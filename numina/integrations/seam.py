@@ -15,8 +15,9 @@ from numina.attend import Attend, Attention, Branch, Moment, Prediction, Watch, 
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
 from numina.integrations.caches import refuse_caches
 from numina.integrations.noise import FlowNoise, NoiseScale
-from numina.integrations.refusals import refuse_parallelism
+from numina.integrations.parallelism import refuse_parallelism, refuse_unlike, share_of
 from numina.prompt.tokens import PromptFrame
+from numina.share import AllPatches, Share
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
@@ -92,6 +93,13 @@ class Adapter(Protocol):
         """
         return None
 
+    def follows_ulysses(self, transformer: nn.Module) -> bool:
+        """Whether each rank gets a slice of the patches, in their order, and all of the text.
+
+        To be answered with yes only for a model that was tried under Ulysses.
+        """
+        return False
+
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         """The prompt as the pipeline, called so, cleans it before writing anything around it."""
         return prompt
@@ -152,6 +160,7 @@ class Clock:
         self._announced_noise: float | None = None
         self._noise = 0.0
         self._grid: VideoGrid | None = None
+        self._share: Share = AllPatches()
         self.forwards = 0
 
     def now(
@@ -159,7 +168,16 @@ class Clock:
     ) -> Moment:
         """The moment at which ``layer`` attends."""
         assert self._grid is not None, "the forward pre-hook runs before any attention"
-        return Moment(self._step, self._noise, self._branch, layer, self._grid, joint, key_offset)
+        return Moment(
+            self._step,
+            self._noise,
+            self._branch,
+            layer,
+            self._grid,
+            joint,
+            key_offset,
+            self._share,
+        )
 
     @contextmanager
     def announced(
@@ -193,6 +211,7 @@ class Clock:
             refuse_caches(module, apart=True)
         self.forwards += num_branches(self._branch)
         self._grid = self._adapter.grid(module, forward)
+        self._share = share_of(module, self._grid)
         if self._announced_noise is None:
             self._noise = self._scale.level(_timestep(forward))
         else:
@@ -279,7 +298,8 @@ def attached(
         AlreadyGuidedError: If another ``attached`` block holds this transformer.
         UnsupportedModelError: If a site does not exist, holds a processor numina does not know, or
             is skipped by a cache that it cannot follow.
-        UnsupportedParallelismError: If the transformer is split over devices.
+        UnsupportedParallelismError: If the transformer is split over devices in a way that guidance
+            cannot follow.
     """
     # The clock's own hook is the mark by which a second holder is recognised.
     hooks = transformer._forward_pre_hooks.values()
@@ -288,7 +308,7 @@ def attached(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
         )
-    refuse_parallelism(transformer)
+    refuse_parallelism(transformer, adapter.follows_ulysses(transformer))
     refuse_caches(transformer)
     clock = Clock(adapter, transformer, watch, noise_scale, videos)
     held: dict[nn.Module, list[Site]] = {}
@@ -302,7 +322,7 @@ def attached(
     installed = []
     for module, sites in held.items():
         stock = cast(Any, module).processor
-        refuse_parallelism(stock)
+        refuse_unlike(stock, transformer)
         # As in models that have both, self-attention comes first.
         sites.sort(key=lambda site: site.kind != "self")
         attend = _nested(*(attends[site] for site in sites))

@@ -17,10 +17,13 @@ class DispatchedAttention:
     Attributes:
         backend: The backend of the processor; None for the global choice.
         mask: Added to the scores, ``[B, H, Q, K]`` or broadcast to it.
+        parallel: diffusers' ``ParallelConfig`` where the ranks attend together; None where each of
+            them holds all the keys.
     """
 
     backend: Any
     mask: Tensor | None = None
+    parallel: Any = None
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return dispatch_attention_fn(
@@ -31,7 +34,7 @@ class DispatchedAttention:
             dropout_p=0.0,
             is_causal=False,
             backend=self.backend,
-            parallel_config=None,
+            parallel_config=self.parallel,
         )
 
 

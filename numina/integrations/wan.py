@@ -69,6 +69,11 @@ class WanAdapter(SeparateBlocks):
                 "the other; leave it out"
             )
 
+    def follows_ulysses(self, transformer: nn.Module) -> bool:
+        # Tried from text alone, and not with the classes that were made of Wan's.
+        config: Any = transformer.config
+        return type(transformer) is WanTransformer3DModel and config.added_kv_proj_dim is None
+
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt_clean(prompt)
 
@@ -121,7 +126,9 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
             query, key = rotate(query, *rotary_emb), rotate(key, *rotary_emb)
 
         seen = None if image is None else self._seen_of_image(attn, query, image)
-        stock = DispatchedAttention(self._attention_backend, attention_mask)
+        # A rank holds a slice of the patches, but all of the text.
+        ranks = self._parallel_config if encoder_hidden_states is None else None
+        stock = DispatchedAttention(self._attention_backend, attention_mask, ranks)
         output = self.attention(query, key, value, stock)
         output = output.flatten(2, 3).type_as(query)
         if seen is not None:

@@ -1,14 +1,21 @@
-"""generate() on transformers that are split over devices: refused by name, before the run."""
+"""generate() on transformers that are split over devices in a way that was not tried: refused."""
 
 from unittest.mock import patch
 
 import pytest
 import torch
-from diffusers import ContextParallelConfig, ParallelConfig, TensorParallelConfig
+from diffusers import (
+    ContextParallelConfig,
+    FirstBlockCacheConfig,
+    ParallelConfig,
+    TensorParallelConfig,
+    WanTransformer3DModel,
+)
+from diffusers.models._modeling_parallel import ContextParallelInput
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from numina.errors import UnsupportedParallelismError
+from numina.errors import UnsupportedModelError, UnsupportedParallelismError
 from tests.families import FAMILIES
 from tests.pipeline.wide_runs import Finds, counted
 
@@ -24,19 +31,26 @@ def _two_ranks(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("config", "named"),
+    ("name", "config", "named"),
     [
-        (ContextParallelConfig(ring_degree=2), r"context parallelism \(ring_degree=2, uly"),
-        (ContextParallelConfig(ulysses_degree=2), r"context parallelism \(.*ulysses_degree=2\)"),
+        ("wan", {"ring_degree": 2}, r"\(ring_degree=2, uly.*or use ContextParallelConfig\(ulysses"),
+        ("ltx-video", {"ring_degree": 2}, r"context parallelism \(ring_degree=2, ulysses_degree=1"),
+        ("ltx-video", {"ulysses_degree": 2}, r"context parallelism \(.*ulysses_degree=2\)"),
     ],
-    ids=["ring", "ulysses"],
+    ids=["a ring on wan", "a ring on ltx", "ulysses on ltx"],
 )
-@pytest.mark.parametrize("name", ["wan", "ltx-video"])
 @pytest.mark.usefixtures("_two_ranks")
 def test_context_parallelism_is_refused_by_name_before_the_run(name, config, named):
     pipe = FAMILIES[name].build()
-    pipe.transformer.enable_parallelism(config=config)
+    pipe.transformer.enable_parallelism(config=ContextParallelConfig(**config))
     is_refused(pipe, named)
+
+
+def test_a_ring_of_ulysses_is_refused_by_name():
+    pipe = FAMILIES["wan"].build()
+    config = ContextParallelConfig(ring_degree=2, ulysses_degree=2)
+    pipe.transformer._parallel_config = ParallelConfig(context_parallel_config=config)
+    is_refused(pipe, r"context parallelism \(ring_degree=2, ulysses_degree=2\)")
 
 
 def test_tensor_parallelism_is_refused_by_name_before_the_run():
@@ -45,6 +59,48 @@ def test_tensor_parallelism_is_refused_by_name_before_the_run():
     config = ParallelConfig(tensor_parallel_config=TensorParallelConfig(tp_degree=2))
     pipe.transformer._parallel_config = config
     is_refused(pipe, r"tensor parallelism \(tp_degree=2\)")
+
+
+@pytest.mark.usefixtures("_two_ranks")
+def test_a_plan_that_splits_the_text_too_is_refused():
+    """Each rank would look for the nouns at the beginning of its own part."""
+    text = ContextParallelInput(split_dim=1, expected_dims=3, split_output=False)
+    plan = {**WanTransformer3DModel._cp_plan, "blocks.*": {"encoder_hidden_states": text}}
+    is_refused(split_wan(plan), r"splits encoder_hidden_states, the text.*leave out cp_plan=")
+
+
+@pytest.mark.usefixtures("_two_ranks")
+def test_a_processor_that_does_not_know_of_the_split_is_refused():
+    """Its patches would attend to each other alone, and not to those of the other ranks."""
+    pipe = split_wan()
+    pipe.transformer.blocks[1].attn2.processor._parallel_config = None
+    with pytest.raises(UnsupportedParallelismError, match=r"by nothing, but its Wan.*context par"):
+        counted(pipe, Finds(), "one-pass")
+
+
+@pytest.mark.usefixtures("_two_ranks")
+def test_a_cache_is_refused_where_each_rank_would_decide_what_to_skip():
+    pipe = split_wan()
+    pipe.transformer.enable_cache(FirstBlockCacheConfig())
+    with pytest.raises(
+        UnsupportedModelError, match=r"FBC.*disable_cache\(\) on the transf.*first$"
+    ):
+        counted(pipe, Finds(), "one-pass")
+
+
+@pytest.mark.usefixtures("_two_ranks")
+def test_a_plain_run_of_one_rank_alone_is_refused():
+    pipe = split_wan()
+    with pytest.raises(UnsupportedParallelismError, match=r'on_oom="unguided".*leave on_oom out'):
+        counted(pipe, Finds(), "one-pass", on_oom="unguided")
+
+
+def split_wan(plan=None):
+    """A pipeline as it may be, and is followed where both ranks are there."""
+    pipe = FAMILIES["wan"].build()
+    config = ContextParallelConfig(ulysses_degree=2)
+    pipe.transformer.enable_parallelism(config=config, cp_plan=plan)
+    return pipe
 
 
 def is_refused(pipe, named):
