@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from numina.attend import Attend, Attention
-from numina.integrations.seam import Adapter, Clock, Site
+from numina.integrations.adapter import Adapter, Site
+from numina.integrations.clock import Clock
 from numina_kernels.joint_sequence import JointSequence
 
 

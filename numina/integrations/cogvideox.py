@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
+from numina.integrations.clock import Clock
 from numina.integrations.refusals import (
     refuse_arguments,
     refuse_conditioning,
     refuse_ignored_videos,
 )
-from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import TorchAttention
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import Adapter, ForwardPass, Site
 from numina.integrations.blocks import GuidedProcessor
+from numina.integrations.clock import Clock
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
-from numina.integrations.seam import Adapter, Clock, ForwardPass, Site, require_stock
+from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid

@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
+from numina.integrations.clock import Clock
 from numina.integrations.hunyuan_video import dual_stream
 from numina.integrations.joint_tokens import offset_of, video_first
 from numina.integrations.refusals import refuse_arguments
-from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
 from numina.integrations.blocks import GuidedProcessor
+from numina.integrations.clock import Clock
 from numina.integrations.ltx_video import LTXVideoAdapter
 from numina.integrations.refusals import refuse_arguments
-from numina.integrations.seam import Clock, require_stock
+from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
 from numina.prompt.tokens import PromptFrame
 

@@ -11,10 +11,12 @@ from torch.nn import functional
 
 from numina.attend import Attend, Attention
 from numina.errors import ScheduleError
+from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
+from numina.integrations.clock import Clock
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.refusals import refuse_mixed_masks
-from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.seam import require_stock
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from torch import nn
 
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import Adapter
 from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
@@ -14,7 +15,6 @@ from numina.integrations.hunyuan_video15 import ADAPTERS as _HUNYUAN_VIDEO15_ADA
 from numina.integrations.ltx2 import ADAPTERS as _LTX2_ADAPTERS
 from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
-from numina.integrations.seam import Adapter
 from numina.integrations.skyreels_v2 import ADAPTERS as _SKYREELS_V2_ADAPTERS
 from numina.integrations.wan import ADAPTERS as _WAN_ADAPTERS
 

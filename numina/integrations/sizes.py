@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import Site
 from numina.integrations.registry import adapter_for
-from numina.integrations.seam import Site
 from numina.video import VideoGrid
 
 # What pipelines call the factors between pixels and latents.

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
-from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.adapter import ForwardPass
+from numina.integrations.clock import Clock
+from numina.integrations.seam import require_stock
 from numina.integrations.wan import GuidedWanProcessor, WanAdapter
 from numina.video import VideoGrid
 

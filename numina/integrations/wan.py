@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from numina.attend import Attend
 from numina.errors import UnsupportedModelError
+from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
+from numina.integrations.clock import Clock
 from numina.integrations.refusals import refuse_arguments
-from numina.integrations.seam import Clock, ForwardPass, require_stock
+from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention
 from numina.video import VideoGrid
 
