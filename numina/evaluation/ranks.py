@@ -1,7 +1,7 @@
 """The processes that ``torchrun`` or ``accelerate launch`` started for one evaluation."""
 
+import json
 import os
-import pickle
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -67,9 +67,9 @@ class Ranks:
         return int(self._store.add("finished", 1))
 
     def tell(self, what: str, value: Any) -> None:
-        """Leave a value for the other ranks."""
-        self._store.set(what, pickle.dumps(value))
+        """Leave a plain JSON value for the other ranks."""
+        self._store.set(what, json.dumps(value))
 
     def hear(self, what: str) -> Any:
         """The value that some rank has left, or leaves while we wait."""
-        return pickle.loads(self._store.get(what))
+        return json.loads(self._store.get(what))

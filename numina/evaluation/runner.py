@@ -52,6 +52,16 @@ class Job:
     index: int
     done: Mapping[str, Row]
 
+    def fields(self) -> dict[str, Any]:
+        """The job as plain JSON values."""
+        return {"index": self.index, "done": [row.fields() for row in self.done.values()]}
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Job":
+        """The job again."""
+        rows = [Row.of(row) for row in fields["done"]]
+        return cls(fields["index"], {row.method: row for row in rows})
+
 
 def evaluate(
     methods: Mapping[str, Evaluated],
@@ -148,11 +158,11 @@ def _lead(
         for row in job.done.values():
             progress.note(row.method, count_accuracy(row.observation()))
     if ranks is not None:
-        ranks.tell(_JOBS, open_jobs)
+        ranks.tell(_JOBS, [job.fields() for job in open_jobs])
     failures = _fill(ranks, results, work, open_jobs, progress, out, workers, say)
     if ranks is not None:
         for rank in range(1, ranks.number):
-            failures += ranks.hear(_failures_of(rank))
+            failures += [Failure(**each) for each in ranks.hear(_failures_of(rank))]
         results.absorb(out)
     return failures
 
@@ -166,7 +176,7 @@ def _follow(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Make what falls to this rank, and wait for what the first one makes of it."""
-    jobs = ranks.hear(_JOBS)
+    jobs = [Job.of(fields) for fields in ranks.hear(_JOBS)]
     progress = Progress(list(work.methods), cases, done=cases - len(jobs))
     with ResultFile(out / rank_file(ranks.rank)) as results:
         failures = _fill(
@@ -179,7 +189,7 @@ def _follow(
             workers,
             lambda line: say(f"rank {ranks.rank}: {line}"),
         )
-    ranks.tell(_failures_of(ranks.rank), failures)
+    ranks.tell(_failures_of(ranks.rank), [asdict(failure) for failure in failures])
     outcome = ranks.hear(_OUTCOME)
     if isinstance(outcome, str):
         raise EvaluationError(outcome)

@@ -17,10 +17,11 @@ from numina.generation.run import PipelineRun
 from numina.integrations import Site
 from numina.methods.robust import Robust
 from numina_kernels.impl import Impl
+from tests.calls import wide_call
 from tests.families import FAMILIES, LAYERS, STEPS
 from tests.integrations.seam_runs import seen_at
 from tests.pipeline.wide_runs import Finds, counted
-from tests.tiny_cogvideox import TEXT_KEYS, tiny_cogvideox, wide_kwargs
+from tests.tiny_cogvideox import TEXT_KEYS, tiny_cogvideox
 from tests.tiny_wan import tiny_wan
 
 GPU = Machine(Impl.TRITON, "cuda")
@@ -37,7 +38,7 @@ SIZES = {
 def test_forwards_are_those_of_the_runs(name):
     family = FAMILIES[name]
     pipe, method = family.build(), Finds(found=(2, 3))
-    noises = PipelineRun(pipe, wide_kwargs()).noises
+    noises = PipelineRun(pipe, wide_call(pipe)).noises
     again = estimate(pipe, preset=method, mode="restart", noises=noises, **SIZES)
     plain = family.forwards * STEPS
     report = counted(pipe, method, "restart").report

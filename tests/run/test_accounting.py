@@ -28,6 +28,7 @@ from numina.layout import Layout, LayoutEdit
 from numina.methods.robust import Robust
 from numina_kernels import KeyGroups
 from numina_kernels.impl import Impl
+from tests.calls import short_call
 from tests.families import FAMILIES, LAYERS
 from tests.held_bytes import most_held
 from tests.integrations.seam_runs import Seen, seen_at
@@ -84,11 +85,12 @@ def frame(name) -> dict[str, int]:
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["one-noun", "three-nouns"])
 def layer(request, pipe, frame) -> Layer:
-    sizes = {**frame, "num_frames": 9, "max_sequence_length": TEXT_KEYS}
+    keys = short_call(pipe).get("max_sequence_length", TEXT_KEYS)
+    sizes = {**frame, "num_frames": 9, "max_sequence_length": keys}
     told = estimate(pipe, nouns=request.param, num_inference_steps=4, **sizes)
     seen, _ = seen_at(pipe, [Site(1, "cross")], **frame)
     conditional = next(each for each in seen if each.moment.branch != "uncond")
-    text = Text(KeyGroups.from_positions(positions(request.param), TEXT_KEYS))
+    text = Text(KeyGroups.from_positions(positions(request.param), keys))
     return Layer(conditional, replace(told.size, itemsize=2), text)
 
 
