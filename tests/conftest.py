@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,19 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for owner, name in UNINITIALISED:
         monkeypatch.setattr(owner, name, poison(getattr(owner, name)))
+
+
+@pytest.fixture
+def only_eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on which neither the Triton nor the C++ implementation is installed."""
+    # Imported here, when Triton has been told to interpret.
+    from numina_kernels import impl as impls
+
+    there = (impls.Impl.EAGER, impls.Impl.REFERENCE)
+    monkeypatch.setattr(impls, "is_installed", lambda impl: impl in there)
+    impls._default.cache_clear()
+    yield
+    impls._default.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,22 +9,13 @@ from numina_kernels.impl import Impl, resolve
 from numina_kernels.testing import make_qkv
 
 
-@pytest.fixture
-def bare(monkeypatch):
-    """A machine on which neither the Triton nor the C++ implementation is installed."""
-    monkeypatch.setattr(impls, "is_installed", lambda impl: impl in (Impl.EAGER, Impl.REFERENCE))
-    impls._default.cache_clear()
-    yield
-    impls._default.cache_clear()
-
-
-def test_a_cpu_without_the_extension_runs_eager_in_silence(bare):
+def test_a_cpu_without_the_extension_runs_eager_in_silence(only_eager):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert resolve(None, "cpu") is Impl.EAGER
 
 
-def test_a_gpu_without_triton_runs_eager_and_says_so_once(bare):
+def test_a_gpu_without_triton_runs_eager_and_says_so_once(only_eager):
     with pytest.warns(UserWarning, match="runs impl 'eager' on cuda.*install triton"):
         assert resolve(None, "cuda") is Impl.EAGER
     with warnings.catch_warnings():
@@ -74,14 +65,14 @@ def test_an_old_triton_counts_as_none(monkeypatch, asked_again, found, expected)
     assert impls.is_installed(Impl.TRITON) is expected
 
 
-def test_the_best_installed_implementation_is_the_default(bare, monkeypatch):
+def test_the_best_installed_implementation_is_the_default(only_eager, monkeypatch):
     monkeypatch.setattr(impls, "is_installed", lambda impl: True)
     assert resolve(None, "cuda") is Impl.TRITON
     assert resolve(None, "cpu") is Impl.CPU
 
 
 @pytest.mark.parametrize("absent", [Impl.TRITON, Impl.CPU])
-def test_an_absent_implementation_is_refused_with_advice(bare, absent):
+def test_an_absent_implementation_is_refused_with_advice(only_eager, absent):
     query, key, value = make_qkv(1, 4, 4, 1, 8, dtype=torch.float32)
     with pytest.raises(ImplementationError, match=f"'{absent.value}' is not installed: .*install"):
         biased_attention(query, key, value, impl=absent)

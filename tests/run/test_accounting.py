@@ -34,6 +34,9 @@ from tests.held_bytes import most_held
 from tests.integrations.seam_runs import Seen, seen_at
 from tests.tiny_cogvideox import TEXT_KEYS
 
+# Of what the C++ allocates torch knows nothing.
+pytestmark = pytest.mark.usefixtures("only_eager")
+
 SAMPLES = ClassTargets().samples
 EAGER = Machine(Impl.EAGER, "cpu")
 # 12 x 12 patches a frame, so that what grows with them outgrows the odd number here and there. The
