@@ -78,6 +78,14 @@ class Prediction:
 Watch = Callable[[Prediction], Tensor | None]
 
 
+class Clock(Protocol):
+    """Tells the layers of a running transformer the moment at which they attend."""
+
+    def now(
+        self, layer: int, joint: JointSequence | None = None, key_offset: Tensor | None = None
+    ) -> Moment: ...
+
+
 class Attention(Protocol):
     """The attention that the model itself would have computed; ``[B, S, H, D]`` everywhere.
 

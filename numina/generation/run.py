@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Moment, Watch, num_branches
 from numina.errors import ScheduleError
-from numina.integrations import Clock, Site, adapter_for, attached, empty_caches, noise_scale
+from numina.integrations import LoopClock, Site, adapter_for, attached, empty_caches, noise_scale
 from numina.record import Cost
 
 
@@ -187,7 +187,7 @@ class PipelineRun:
     @contextmanager
     def _attached(
         self, attends: Mapping[Site, Attend], watch: Watch | None = None
-    ) -> Iterator[list[Clock]]:
+    ) -> Iterator[list[LoopClock]]:
         """Hold every transformer, and encode the prompt no second time."""
         with ExitStack() as undo:
             clocks = [

@@ -2,7 +2,7 @@
 
 from numina.integrations.adapter import Adapter, ForwardPass, Site
 from numina.integrations.caches import empty_caches
-from numina.integrations.clock import Clock
+from numina.integrations.clock import LoopClock
 from numina.integrations.noise import NoiseScale, noise_scale
 from numina.integrations.parallelism import is_split
 from numina.integrations.registry import adapter_for
@@ -10,8 +10,8 @@ from numina.integrations.seam import attached
 
 __all__ = [
     "Adapter",
-    "Clock",
     "ForwardPass",
+    "LoopClock",
     "NoiseScale",
     "Site",
     "adapter_for",

@@ -4,16 +4,13 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
-
-if TYPE_CHECKING:
-    from numina.integrations.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,6 @@ class Adapter(Protocol):
         return scale if getattr(pipe, "do_classifier_free_guidance", scale > 1) else 1.0
 
     @abstractmethod
-    def processor(self, stock: Any, attend: Attend, clock: "Clock", layer: int) -> Any:
+    def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         """The model's processor around an attention function of ours."""
         ...

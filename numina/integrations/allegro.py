@@ -10,10 +10,9 @@ from diffusers.models.transformers.transformer_allegro import AllegroTransformer
 from diffusers.pipelines.allegro import pipeline_allegro
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
-from numina.integrations.clock import Clock
 from numina.integrations.refusals import (
     refuse_arguments,
     refuse_conditioning,

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from numina.attend import Attend, Attention
+from numina.attend import Attend, Attention, Clock
 from numina.integrations.adapter import Adapter, Site
-from numina.integrations.clock import Clock
 from numina_kernels.joint_sequence import JointSequence
 
 

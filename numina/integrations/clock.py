@@ -20,7 +20,7 @@ from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
 
-class Clock:
+class LoopClock:
     """Tells which step, branch and noise level the denoising loop has reached.
 
     diffusers pipelines announce the branch through ``transformer.cache_context``; those that do

@@ -12,11 +12,10 @@ from diffusers.models.transformers.transformer_hunyuan_video import (
 from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import Adapter, ForwardPass, Site
 from numina.integrations.blocks import GuidedProcessor
-from numina.integrations.clock import Clock
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention

@@ -16,11 +16,10 @@ from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import (
 )
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
-from numina.integrations.clock import Clock
 from numina.integrations.hunyuan_video import dual_stream
 from numina.integrations.joint_tokens import offset_of, video_first
 from numina.integrations.refusals import refuse_arguments

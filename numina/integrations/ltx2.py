@@ -15,10 +15,9 @@ from diffusers.models.transformers.transformer_ltx2 import (
 )
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.blocks import GuidedProcessor
-from numina.integrations.clock import Clock
 from numina.integrations.ltx_video import LTXVideoAdapter
 from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock

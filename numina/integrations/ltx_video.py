@@ -11,11 +11,10 @@ from diffusers.models.transformers.transformer_ltx import (
 )
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
-from numina.integrations.clock import Clock
 from numina.integrations.refusals import refuse_arguments, refuse_conditioning, refuse_mixed_masks
 from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys

@@ -9,11 +9,10 @@ from diffusers.models.transformers.transformer_mochi import MochiTransformer3DMo
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numina.attend import Attend, Attention
+from numina.attend import Attend, Attention, Clock
 from numina.errors import ScheduleError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
-from numina.integrations.clock import Clock
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.refusals import refuse_mixed_masks
 from numina.integrations.seam import require_stock

@@ -10,7 +10,7 @@ from numina.attend import Attend, Attention, Moment, Watch
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
 from numina.integrations.adapter import Adapter, Site
 from numina.integrations.caches import refuse_caches
-from numina.integrations.clock import Clock
+from numina.integrations.clock import LoopClock
 from numina.integrations.noise import FlowNoise, NoiseScale
 from numina.integrations.parallelism import refuse_parallelism, refuse_unlike
 
@@ -24,7 +24,7 @@ def attached(
     *,
     noise_scale: NoiseScale = FlowNoise(),
     videos: int = 1,
-) -> Iterator[Clock]:
+) -> Iterator[LoopClock]:
     """Route attention sites of a transformer through functions of ours, for a ``with`` block.
 
     On leaving, by whatever way, the very same processor objects are back and nothing of ours is
@@ -47,14 +47,14 @@ def attached(
     """
     # The clock's own hook is the mark by which a second holder is recognised.
     hooks = transformer._forward_pre_hooks.values()
-    if any(isinstance(getattr(hook, "__self__", None), Clock) for hook in hooks):
+    if any(isinstance(getattr(hook, "__self__", None), LoopClock) for hook in hooks):
         raise AlreadyGuidedError(
             f"this {type(transformer).__name__} is already guided; leave the first `attached` "
             "block (or wait for the other generate() call) before entering another"
         )
     refuse_parallelism(transformer, adapter.follows_ulysses(transformer))
     refuse_caches(transformer)
-    clock = Clock(adapter, transformer, watch, noise_scale, videos)
+    clock = LoopClock(adapter, transformer, watch, noise_scale, videos)
     held: dict[nn.Module, list[Site]] = {}
     for site in attends:
         if not 0 <= site.layer < adapter.num_layers(transformer):
@@ -123,7 +123,7 @@ def _nested(outer: Attend, *inner: Attend) -> Attend:
     return attend
 
 
-def _announce_to(clock: Clock, transformer: nn.Module, undo: ExitStack) -> None:
+def _announce_to(clock: LoopClock, transformer: nn.Module, undo: ExitStack) -> None:
     """Let the clock hear what the pipeline passes to ``cache_context``, where there is one."""
     stock = getattr(transformer, "cache_context", None)
     if stock is None:

@@ -5,10 +5,9 @@ from typing import Any
 from diffusers.models.transformers import transformer_skyreels_v2 as skyreels
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
-from numina.integrations.clock import Clock
 from numina.integrations.seam import require_stock
 from numina.integrations.wan import GuidedWanProcessor, WanAdapter
 from numina.video import VideoGrid

@@ -15,11 +15,10 @@ from diffusers.models.transformers.transformer_wan_vace import WanVACETransforme
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor, nn
 
-from numina.attend import Attend
+from numina.attend import Attend, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
-from numina.integrations.clock import Clock
 from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from numina.attend import Attend, Attention, Moment, Prediction, Watch
-from numina.integrations import Clock, Site, adapter_for, attached, noise_scale
+from numina.integrations import LoopClock, Site, adapter_for, attached, noise_scale
 from tests.calls import short_call
 
 
@@ -31,7 +31,7 @@ def latents(pipe: Any, **changes: Any) -> Tensor:
 
 def through_seam(
     pipe: Any, attends: Mapping[Site, Attend], watch: Watch | None = None, **changes: Any
-) -> tuple[Tensor, Clock]:
+) -> tuple[Tensor, LoopClock]:
     """The latents of the same run with attention functions attached, and the clock it ran by."""
     transformer, scale = pipe.transformer, noise_scale(pipe.scheduler)
     adapter = adapter_for(transformer)
@@ -60,12 +60,12 @@ def moments(pipe: Any, site: Site, **changes: Any) -> list[Moment]:
     return [each.moment for each in seen_at(pipe, [site], **changes)[0]]
 
 
-def seen_in(pipe: Any, layers: Iterable[int], **changes: Any) -> tuple[list[Seen], Clock]:
+def seen_in(pipe: Any, layers: Iterable[int], **changes: Any) -> tuple[list[Seen], LoopClock]:
     """What the cross-attention of some layers sees in a short run, and the clock it ran by."""
     return seen_at(pipe, [Site(layer, "cross") for layer in layers], **changes)
 
 
-def seen_at(pipe: Any, sites: Iterable[Site], **changes: Any) -> tuple[list[Seen], Clock]:
+def seen_at(pipe: Any, sites: Iterable[Site], **changes: Any) -> tuple[list[Seen], LoopClock]:
     """What some sites see in a short run, and the clock it ran by."""
     seen: list[Seen] = []
 
