@@ -39,8 +39,7 @@ class Look:
         edit: The identified layout and what shall become of it.
         focus: Where each noun attends, ``[G, F, Y, X]`` float32.
         heads: Names of the attention heads that were used, e.g. ``"layer 3, head 1"``.
-        head_maps: Self-attention features of the best heads as pictures, ``[M, Y, X]`` float32;
-            may be empty.
+        head_maps: Pictures of what they see, ``[M, Y, X]`` float32, 0 to 1; None without any.
     """
 
     round: int
@@ -82,11 +81,12 @@ class CountReport:
         prompt: The prompt as given.
         targets: Nouns and the counts asked for; empty where none was found.
         decision: ``"continued"`` (the count was right, or nothing to count), ``"guided"``, or
-            ``"unguided"`` (wrong, but no usable layout or out of memory on request).
+            ``"unguided"`` (no usable layout, out of memory on request, or interrupted).
         reason: Why, in one sentence a user can read.
         looks: In the order they were taken.
         strengths: ``(noise, strength)`` of every step of the guided run.
-        identify: Cost up to the decision, counted in ``total`` as well.
+        identify: Cost of the run that led to the decision, counted in ``total`` as well; in one
+            pass there is no other.
         total: Cost of the whole run.
         settings: Preset, mode, rounds and versions, as plain JSON values.
     """

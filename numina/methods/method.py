@@ -25,7 +25,7 @@ class Sighting:
         layout: The instances found.
         focus: Where each noun attends, ``[G, F, Y, X]`` float32, for the report.
         heads: The attention heads that were believed, e.g. ``"layer 3, head 1"``.
-        head_maps: Pictures of what they see, ``[M, Y, X]`` float32, or None.
+        head_maps: Pictures of what they see, ``[M, Y, X]`` float32, 0 to 1, or None.
         tracks: The same instances with those seen too briefly to count, where they were linked.
     """
 

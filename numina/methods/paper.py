@@ -13,6 +13,7 @@ from numina.guidance.schedule import GuidanceSchedule
 from numina.identify.heads import HeadWeights, peak_heads, score_heads
 from numina.identify.regions import PaperRegions, paper_layout
 from numina.layout import Layout, LayoutEdit
+from numina.methods.head_maps import pictures_of
 from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PaperPlacement
 from numina.refine.refinement import refine_frames
@@ -69,7 +70,8 @@ class Paper:
             layout,
             focus.numpy().astype(np.float32),
             heads=_names(capture, best, focus_heads),
-            head_maps=_pictures(features, capture),
+            # The first component of the best head in every frame.
+            head_maps=pictures_of(features[..., 0].unflatten(1, capture.grid.shape[1:])),
         )
 
     def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
@@ -101,11 +103,3 @@ def _names(capture: Capture, best: Tensor, focus_heads: Tensor) -> tuple[str, ..
         ),
         *(f"noun {g}: layer {cross}, head {h}" for g, h in enumerate(focus_heads.tolist())),
     )
-
-
-def _pictures(features: Tensor, capture: Capture) -> np.ndarray:
-    """First component of the best head in every frame, ``[F, Y, X]``, 0 to 1."""
-    first = features[..., 0]
-    low, high = first.amin(1, keepdim=True), first.amax(1, keepdim=True)
-    stretched = (first - low) / (high - low).clamp(min=1e-12)
-    return stretched.unflatten(1, capture.grid.shape[1:]).numpy().astype(np.float32)

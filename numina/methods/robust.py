@@ -17,6 +17,7 @@ from numina.identify.heads import consensus_focus, map_agreement
 from numina.identify.regions import AttentionRegions, attention_layout
 from numina.identify.tracks import TrackSpec, link_tracks
 from numina.layout import Layout, LayoutEdit
+from numina.methods.head_maps import pictures_of
 from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PlacementSpec
 from numina.refine.refinement import refine_layout
@@ -74,7 +75,7 @@ class Robust:
             return None
         regions, focus = found
         tracks = link_tracks(regions, self.tracks)
-        return Sighting(tracks.layout, focus, heads=_believed(capture, self.heads), tracks=tracks)
+        return Sighting(tracks.layout, focus, *_believed(capture, self.heads), tracks)
 
     def regions(self, capture: Capture) -> tuple[Layout, NDArray[np.float32]] | None:
         """Regions of every frame, not linked, and where each noun attends, ``[G, F, Y, X]``.
@@ -107,9 +108,11 @@ class Robust:
         return self.schedule.strength(noise, progress)
 
 
-def _believed(capture: Capture, top: int) -> tuple[str, ...]:
-    """Names of the heads that agree most on where the first noun is."""
-    agreement = map_agreement(capture.probs.flatten(0, 1))[:, 0]
+def _believed(capture: Capture, top: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """The heads that agree most on where the first noun is: names, and maps at mid-video."""
+    maps = capture.probs.flatten(0, 1)
+    agreement = map_agreement(maps)[:, 0]
     heads = capture.probs.shape[1]
     best = agreement.topk(min(top, len(agreement))).indices.tolist()
-    return tuple(f"layer {capture.layers[i // heads]}, head {i % heads}" for i in best)
+    names = tuple(f"layer {capture.layers[i // heads]}, head {i % heads}" for i in best)
+    return names, pictures_of(maps[best, 0, capture.grid.frames // 2].float())

@@ -64,6 +64,13 @@ def test_robust_falls_back_to_attention_where_no_clean_latent_is_known():
     assert sighting.layout.count(0) == 2
 
 
+def test_robust_shows_what_the_heads_it_names_see():
+    sighting = Robust().identify(planted())
+    assert sighting.head_maps.shape == (len(sighting.heads), *GRID.shape[1:])
+    assert sighting.head_maps.min((1, 2)).tolist() == [0] * len(sighting.heads)
+    assert sighting.head_maps.max((1, 2)) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("value", [float("nan"), 0.25])
 def test_a_capture_without_structure_has_no_usable_layout(value):
     flat = torch.full((2, 4, 2, *GRID.shape), value)
