@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numina.errors import (
         AlreadyGuidedError,
         CaptureMissedError,
-        ConcurrentGuidanceError,
         FormatError,
         LayoutError,
         NuminaError,
@@ -48,7 +47,6 @@ __all__ = [
     "AuditRecord",
     "AuditedNoun",
     "CaptureMissedError",
-    "ConcurrentGuidanceError",
     "CountReport",
     "CountTarget",
     "CountedVideo",

@@ -5,7 +5,6 @@ from numina_kernels.errors import LayoutError, NuminaError
 __all__ = [
     "AlreadyGuidedError",
     "CaptureMissedError",
-    "ConcurrentGuidanceError",
     "FormatError",
     "LayoutError",
     "NuminaError",
@@ -46,10 +45,6 @@ class UnsupportedModelError(NuminaError, TypeError):
 
 class AlreadyGuidedError(NuminaError, RuntimeError):
     """A transformer that another guidance already holds."""
-
-
-class ConcurrentGuidanceError(NuminaError, RuntimeError):
-    """Two runs that would share one transformer's attention at the same time."""
 
 
 class UnsupportedParallelismError(NuminaError, RuntimeError):

@@ -67,8 +67,7 @@ class Looker:
             return None, 0
         sighting = self.method.identify(capture)
         if sighting is None:
-            self.unusable[row] = "no usable layout was found"
-            return None, 0
+            return self._unusable(row, round_, "no usable layout was found")
         if self.method.is_right(sighting.layout, counts):
             edit = LayoutEdit(sighting.layout, sighting.layout)
         else:
@@ -77,8 +76,7 @@ class Looker:
                 edit = self.method.refine(sighting, counts, names)
             except NoRoomError as no_room:
                 # What was seen may be mistaken, and a run half done must not be lost for it.
-                self.unusable[row] = f"the layout found has no room: {no_room}"
-                return None, 0
+                return self._unusable(row, round_, f"the layout found has no room: {no_room}")
             self._corrected.add(row)
         self.looks[row].append(
             Look(
@@ -95,3 +93,9 @@ class Looker:
         seen = [sighting.layout.count_per_frame(noun) for noun in range(len(counts))]
         error = sum(float(abs(one - count).mean()) for one, count in zip(seen, counts, strict=True))
         return (edit if row in self._corrected else None), error
+
+    def _unusable(self, row: int, round_: int, why: str) -> tuple[LayoutEdit | None, float]:
+        """Hold on to what an earlier look at the same run asked for."""
+        self.unusable[row] = why
+        earlier = [look.edit for look in self.looks[row] if look.round == round_]
+        return (earlier[-1] if earlier and row in self._corrected else None), 0

@@ -14,7 +14,7 @@ class Outcome:
         output: What the pipeline returned.
         guided: Whether a plan was enforced.
         strengths: ``(noise, strength)`` of every guided step.
-        identify: Cost up to the decision, where a run of its own led to it.
+        identify: Cost of the run that led to the decision; the whole one where it went on.
         total: Cost of everything.
         forgone: Why a plan was not enforced that might have been; empty where none was forgone.
     """

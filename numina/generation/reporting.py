@@ -56,6 +56,8 @@ def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tup
     if not edits:
         if row in looker.unusable:
             return "unguided", looker.unusable[row]
+        if not looker.looks[row]:
+            return "unguided", "the run was interrupted before its first look"
         return "continued", "the layout already held every count asked for"
     if not outcome.guided:
         return "unguided", "the count was found wrong, but too late to guide"

@@ -87,7 +87,7 @@ def resolve_request(
         TargetError: If a count cannot be meant, or its noun is not in the prompt.
         UnsupportedModelError: If the tokens of the prompt cannot be found.
     """
-    if prompt is None or "prompt_embeds" in call:
+    if prompt is None or call.get("prompt_embeds") is not None:
         raise PromptError(
             "counting needs the prompt itself, because it must know which token names which noun; "
             "pass prompt= instead of prompt_embeds="

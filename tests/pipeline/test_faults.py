@@ -35,26 +35,38 @@ def test_an_exception_in_the_users_callback_passes_through(pipe, mode, error):
     assert torch.equal(plain(pipe), expected)
 
 
-class Exhausted(Given):
+class ExhaustedByLooking(Given):
     def identify(self, capture):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_running_out_of_memory_names_the_knobs(pipe):
+class ExhaustedByGuiding(Given):
+    def plan(self, edits, num_nouns, mode):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+EXHAUSTED = [ExhaustedByLooking(found=(2,)), ExhaustedByGuiding(found=(2,))]
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+@pytest.mark.parametrize("method", EXHAUSTED)
+def test_running_out_of_memory_names_the_knobs(pipe, method, mode):
     """Case 33."""
     call = arguments()
     prompt = call.pop("prompt")
     with pytest.raises(OutOfMemoryError, match=r"peak of .* GiB .*fewer frames.*offload.*on_oom"):
-        generate(pipe, prompt, preset=Exhausted(), **call)
+        generate(pipe, prompt, preset=method, mode=mode, **call)
     assert is_clean(pipe)
 
 
-def test_running_out_of_memory_may_fall_back_to_a_plain_run_on_request(pipe):
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+@pytest.mark.parametrize("method", EXHAUSTED)
+def test_running_out_of_memory_may_fall_back_to_a_plain_run_on_request(pipe, method, mode):
     """Case 33."""
     call = arguments()
     prompt = call.pop("prompt")
     with pytest.warns(UserWarning, match="out of memory"):
-        video = generate(pipe, prompt, preset=Exhausted(), on_oom="unguided", **call)
+        video = generate(pipe, prompt, preset=method, mode=mode, on_oom="unguided", **call)
     assert video.report.decision == "unguided"
     assert torch.equal(video.frames, plain(pipe))
 
@@ -151,6 +163,8 @@ def test_the_interrupted_run_is_handed_back(pipe):
     expected = plain(pipe, callback_on_step_end=interrupt)
     video = counted(pipe, (2,), callback_on_step_end=interrupt)
     assert torch.equal(video.frames, expected)
+    assert video.report.decision == "unguided"
+    assert video.report.reason == "the run was interrupted before its first look"
 
 
 def test_every_error_is_ours():

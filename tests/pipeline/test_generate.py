@@ -188,6 +188,10 @@ def test_a_prompt_without_a_count_runs_plainly_and_says_so(pipe):
         generate(pipe, prompt, counts="required", **call)
 
 
+def test_embeddings_that_are_none_were_not_given(pipe):
+    assert counted(pipe, (3,), prompt_embeds=None).report.decision == "continued"
+
+
 def test_embeddings_without_a_prompt_are_refused(pipe):
     """Case 29."""
     call = arguments()

@@ -146,20 +146,39 @@ def test_the_global_random_state_is_left_as_a_plain_run_leaves_it(pipe):
     assert torch.equal(torch.get_rng_state(), expected)
 
 
-def test_instances_that_live_in_single_frames_are_counted_by_the_frame():
+@pytest.fixture
+def coming_and_going() -> Sighting:
+    """Instances that live in single frames: two, two and three of them, seven labels in all."""
     labels = np.zeros((3, 4, 4), np.int16)
-    # Two, two and three of them, seven labels in all.
     places = [(0, 0, 0), (0, 2, 2), (1, 0, 0), (1, 2, 2), (2, 0, 0), (2, 2, 2), (2, 0, 3)]
     for label, place in enumerate(places, 1):
         labels[place] = label
-    sighting = Sighting(Layout(labels, (0,) * 7), np.zeros((1, 3, 4, 4), np.float32))
+    return Sighting(Layout(labels, (0,) * 7), np.zeros((1, 3, 4, 4), np.float32))
+
+
+def looking(sighting: Sighting) -> Looker:
     request = CountRequest((Row("two cats", parse_counts("two cats"), ((1,),)),), num_keys=8)
-    looker = Looker(Sees(sighting=sighting), request)
+    return Looker(Sees(sighting=sighting), request)
+
+
+def test_instances_that_live_in_single_frames_are_counted_by_the_frame(coming_and_going):
+    looker = looking(coming_and_going)
     verdict = looker.look([SimpleNamespace(step=1, noise=0.9)], round_=0)
     assert verdict.errors == (pytest.approx(1 / 3),)
     outcome = Outcome(None, True, (), Cost(0.0, 0.0), Cost(0.0, 0.0))
     report = report_of(0, looker, outcome, "subjects", {})
     assert report.reason == "the layout held 2 to 3 instead of 2 for 'cats'"
+
+
+def test_a_later_look_that_tells_nothing_holds_on_to_what_was_found_wrong(coming_and_going):
+    looker = looking(coming_and_going)
+    (wrong,) = looker.look([SimpleNamespace(step=1, noise=0.9)], round_=0).edits
+    assert wrong.removed == (7,)
+    looker.method = Sees(sighting=None)
+    assert looker.look([SimpleNamespace(step=2, noise=0.8)], round_=0).edits == (wrong,)
+    # In a run of its own there is nothing to hold on to.
+    assert looker.look([SimpleNamespace(step=1, noise=0.9)], round_=1).edits == (None,)
+    assert looker.unusable == {0: "no usable layout was found"}
 
 
 @pytest.mark.parametrize(
