@@ -197,7 +197,7 @@ def _source(path: Path, summary: dict[str, Any]) -> str:
         f"diffusers {manifest['versions']['diffusers']}",
         *([f"commit {', '.join(commits)}"] if commits else []),
     ]
-    return f"<sub>From [`{path.as_posix()}`]({path.as_posix()}): {'; '.join(told)}.</sub>"
+    return f"<sub>From `{path.as_posix()}`: {'; '.join(told)}.</sub>"
 
 
 def _title(method: str) -> str:

@@ -43,7 +43,12 @@ UNINITIALISED = [
 ]
 
 
+# Before the items are chosen by their markers.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker("slow")
     if torch.cuda.is_available():
         return
     for item in items:

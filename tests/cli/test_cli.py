@@ -1,5 +1,6 @@
 """The command line: light, one clear line for every error of ours, and no traceback."""
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -128,7 +129,7 @@ def test_the_module_is_the_command():
 
 @pytest.mark.parametrize("word", ["trust_remote_code", "pickle", "yaml.load", "telemetry"])
 def test_no_source_runs_foreign_code_or_reports_home(word):
-    for path in (ROOT / "numina").rglob("*.py"):
+    for path in sources(".py"):
         code = "\n".join(
             line.split("#")[0] for line in path.read_text(encoding="utf-8").splitlines()
         )
@@ -138,6 +139,23 @@ def test_no_source_runs_foreign_code_or_reports_home(word):
 
 
 def test_no_source_names_a_fixed_temporary_folder():
-    for path in (ROOT / "numina").rglob("*"):
-        if path.suffix in {".py", ".jinja", ".css"}:
-            assert "/tmp" not in path.read_text(encoding="utf-8"), path
+    for path in sources(".py", ".jinja", ".css"):
+        assert "/tmp" not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_source_opens_a_port():
+    """Case 52: nothing is served, to nobody."""
+    for path in sources(".py"):
+        imported = re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.M)
+        assert not {"http", "socket", "socketserver", "gradio", "uvicorn"} & set(imported), path
+
+
+def sources(*suffixes: str) -> list[Path]:
+    found = [
+        path
+        for package in ("numina", "numina_kernels")
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in suffixes
+    ]
+    assert found
+    return found

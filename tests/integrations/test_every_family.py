@@ -1,5 +1,6 @@
 """What holds at the seam to every family of models: exact while watched, gone when left."""
 
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_a_second_holder_is_refused(pipe):
         pass
     with attached(pipe.transformer, {}, adapter):
         pass
+
+
+def test_holders_may_leave_in_any_order_and_twice(pipe, family):
+    """Case 34: twice off, wrong order."""
+    held = [pipe, family.build()]
+    before = [processors(each) for each in held]
+    leaves = []
+    for transformer in (each.transformer for each in held):
+        leave = ExitStack()
+        leave.enter_context(
+            attached(transformer, dict.fromkeys(ALL_SITES, stock_attend), adapter_for(transformer))
+        )
+        leaves.append(leave)
+    for leave in (*leaves, *leaves):
+        leave.close()
+    assert [processors(each) for each in held] == before
+    for transformer in (each.transformer for each in held):
+        assert "cache_context" not in vars(transformer)
+        assert not transformer._forward_hooks
+        assert not transformer._forward_pre_hooks
 
 
 def test_a_layer_that_is_not_there_is_refused_before_anything_is_touched(pipe):
