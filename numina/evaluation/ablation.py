@@ -11,8 +11,8 @@ from numina.guidance.whole_layout import PROBABILITY_FLOOR, ClassTargets
 from numina.layout import Layout, LayoutEdit
 from numina.methods.method import Mode, Sighting
 from numina.methods.robust import Robust
+from numina.refine.frame_by_frame import refine_frames
 from numina.refine.placement import PaperPlacement
-from numina.refine.refinement import refine_frames
 
 PRESET = Robust()
 # The names under which the two modes of the preset are evaluated; those of variants begin so.

@@ -15,8 +15,8 @@ from numina.identify.regions import PaperRegions, paper_layout
 from numina.layout import Layout, LayoutEdit
 from numina.methods.head_maps import pictures_of
 from numina.methods.method import Mode, Sighting
+from numina.refine.frame_by_frame import refine_frames
 from numina.refine.placement import PaperPlacement
-from numina.refine.refinement import refine_frames
 
 
 @dataclass(frozen=True)

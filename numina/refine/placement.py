@@ -132,18 +132,6 @@ def disc_of_area(area: float) -> NDArray[np.bool_]:
     return offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2
 
 
-def scaled(footprint: NDArray[np.bool_], factor: float) -> NDArray[np.bool_]:
-    """The footprint with its sides times ``factor``, at most 1; no side shrinks below two."""
-    sides = [max(min(side, 2), round(side * factor)) for side in footprint.shape]
-    # Midpoints of the new rows and columns, read from the old ones.
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
-        for new, old in zip(sides, footprint.shape, strict=True)
-    )
-    smaller = footprint[np.ix_(rows, columns)]
-    return smaller if smaller.any() else np.ones_like(smaller)
-
-
 def paper_place(
     occupied: NDArray[np.bool_],
     footprint: NDArray[np.bool_],
@@ -219,6 +207,12 @@ class _Room:
             )
         self.footprint = footprint
         self.taken: list[tuple[int, int]] = []
+        frames = np.arange(len(occupied)) - len(occupied) // 2
+        shifts = np.rint(frames[:, None] * np.asarray(velocity, np.float64)).astype(np.int64)
+        self.num_frames = len(occupied)
+        if not shifts.any():
+            # Nothing moves, so a patch that is ever occupied always is: one frame says it all.
+            occupied, shifts = occupied.any(axis=0, keepdims=True), shifts[:1]
         self.occupied = occupied.copy()
         reach = 2 * gap + 1
         fits = all(f >= s for f, s in zip(occupied.shape[1:], footprint.shape, strict=True))
@@ -233,8 +227,6 @@ class _Room:
         self.conflict = _correlate(wide[None], footprint)[0] > 0.5
         self.margins = tuple(margin for margin, _ in margins)
         self.padded = np.pad(blocked, [(0, 0), *margins])
-        frames = np.arange(len(occupied)) - len(occupied) // 2
-        shifts = np.rint(frames[:, None] * np.asarray(velocity, np.float64)).astype(np.int64)
         # A copy that would leave the frame stops at its border.
         self.rows, self.columns = (
             np.clip(np.arange(size) + shifts[:, axis : axis + 1], 0, size - 1)
@@ -268,7 +260,8 @@ class _Room:
     def offsets(self) -> NDArray[np.int64]:
         """First row and column of every copy in every frame, ``[count, F, 2]``."""
         paths = [self._path(place) for place in self.taken]
-        return np.array(paths, np.int64).reshape(-1, len(self.occupied), 2)
+        found = np.array(paths, np.int64).reshape(-1, len(self.occupied), 2)
+        return np.broadcast_to(found, (len(paths), self.num_frames, 2)).copy()
 
     def distance(self, anchor: Sequence[float] | NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Distance of each place's centre to ``anchor``, in frame diagonals."""

@@ -9,23 +9,14 @@ from numpy.typing import NDArray
 from numina.errors import LayoutError, NoRoomError, TargetError
 from numina.identify.tracks import (
     Tracks,
-    fill_missing,
     frames_covered,
-    track_of,
     tracks_of,
     velocity,
 )
 from numina.layout import Layout, LayoutEdit
-from numina.refine.placement import (
-    PaperPlacement,
-    PlacementSpec,
-    capacity,
-    disc,
-    disc_of_area,
-    paper_place,
-    place,
-    scaled,
-)
+from numina.refine.crowds import LARGEST_GROUP, SMALLEST_SIDE, crowd_scales, scaled
+from numina.refine.draft import Draft, cropped
+from numina.refine.placement import PlacementSpec, capacity, disc_of_area, place
 
 
 def refine_layout(
@@ -44,6 +35,8 @@ def refine_layout(
     instance are placed, moving with the scene and ``spec.gap`` patches away from every instance
     of every noun in every frame. A noun without an instance copies a disc of the median area of
     the others, or, where nothing at all was found, one of the relative size that ``spec`` names.
+    More than eight instances in all are a crowd: new ones get as small as the frame's area asks
+    for, down to 2 x 2 patches (``refine.crowds``).
 
     Args:
         tracks: Linked instances, with or without the short ones.
@@ -71,7 +64,7 @@ def refine_layout(
         raise LayoutError(
             f"focus must be [G, F, Y, X] {(len(wanted), *before.labels.shape)}, got {focus.shape}"
         )
-    draft = _Draft(before)
+    draft = Draft(before)
     for noun, count in enumerate(wanted):
         ranked = _ranked(before, tracks.seen, noun, focus)
         for label in ranked[: max(0, len(ranked) - count)]:
@@ -85,68 +78,6 @@ def refine_layout(
     missing = [count - draft.count(noun) for noun, count in enumerate(wanted)]
     if any(missing):
         draft = _filled(draft, missing, drift, spec, names)
-    return draft.edit()
-
-
-def refine_frames(
-    layout: Layout, counts: Sequence[int], spec: PaperPlacement | None = None
-) -> LayoutEdit:
-    """Refine every frame and noun alone, as the paper does (arXiv 2604.08546, section 4.2).
-
-    Too many regions: the smallest is erased. Too few: the shape of the smallest region, or a
-    disc where there is none, is put where ``C_o + C_c + lambda * C_t`` is least (``paper_place``);
-    the same instance in the previous frame is the one that was added there in the same turn.
-
-    The cost weighs overlap against squared distance, so a new region may lie on an old one; it
-    then takes its patches, and the count of the result may fall short. ``refine_layout`` does
-    not have that fault.
-
-    Args:
-        layout: Regions; an instance that spans frames is taken apart into one per frame.
-        counts: Number asked for of each noun; 0 erases all.
-        spec: Settings.
-
-    Returns:
-        The edit, every label of which lives in a single frame.
-
-    Raises:
-        TargetError: If a count is no whole number >= 0, or if a noun of the layout has none.
-        NoRoomError: If a frame has fewer patches than a count, or the video fewer labels.
-    """
-    spec = spec or PaperPlacement()
-    wanted = check_counts(counts, layout.nouns)
-    before = _one_frame_each(layout)
-    num_frames, rows, columns = layout.labels.shape
-    labels_left = np.iinfo(np.int16).max - len(before.nouns)
-    most = min(rows * columns, labels_left // max(1, num_frames * len(wanted)))
-    if max(wanted, default=0) > most:
-        raise NoRoomError(
-            f"at most {most} instances of a noun can be told apart on {num_frames} frames of "
-            f"{rows} x {columns} patches, got a count of {max(wanted)}"
-        )
-    draft = _Draft(before)
-    for noun, count in enumerate(wanted):
-        centres: list[NDArray[np.float64]] = []  # of the instances added in the previous frame
-        for frame, labels in enumerate(before.labels):
-            areas = {
-                int(label): int((labels == label).sum())
-                for label in np.unique(labels)
-                if label and before.nouns[label - 1] == noun
-            }
-            ranked = sorted(areas, key=lambda label: (areas[label], -label))
-            for label in ranked[: max(0, len(ranked) - count)]:
-                draft.remove(label)
-            occupied = np.isin(labels, ranked)
-            template = ranked[0] if ranked else None
-            shape = disc(spec.radius) if template is None else _cropped(labels == template)
-            previous, centres = centres, []
-            for turn in range(count - len(ranked)):
-                past = previous[turn] if turn < len(previous) else None
-                offset = paper_place(occupied, shape, past, spec)
-                mask = _stamped(occupied.shape, shape, offset)
-                draft.lay_over(frame, mask, noun, template)
-                occupied = occupied | mask
-                centres.append(np.argwhere(shape).mean(0) + offset)
     return draft.edit()
 
 
@@ -166,84 +97,6 @@ def check_counts(counts: Sequence[int], nouns: Sequence[int]) -> tuple[int, ...]
             f"the layout has instances of noun {max(nouns)}, but only {len(counts)} counts came"
         )
     return tuple(int(count) for count in counts)
-
-
-class _Draft:
-    """A layout under refinement and the record of what was done to it."""
-
-    def __init__(self, before: Layout) -> None:
-        self.before = before
-        self.labels = before.labels.copy()
-        self.nouns = list(before.nouns)
-        self.removed: list[int] = []
-        self.added: list[int] = []
-        self.templates: list[int | None] = []
-
-    def copy(self) -> "_Draft":
-        twin = _Draft(self.before)
-        twin.labels = self.labels.copy()
-        twin.nouns, twin.removed = list(self.nouns), list(self.removed)
-        twin.added, twin.templates = list(self.added), list(self.templates)
-        return twin
-
-    def remove(self, label: int) -> None:
-        self.labels[self.labels == label] = 0
-        self.removed.append(label)
-
-    def promote(self, short: Layout, label: int, drift: NDArray[np.float64]) -> None:
-        """Make a short track an instance, if a majority of the frames has room for it."""
-        track = track_of(short, label)
-        new = len(self.nouns) + 1
-        labels = self.labels.copy()
-        for frame, mask in zip(track.frames, track.masks, strict=True):
-            free = mask & (labels[frame] == 0)
-            if 2 * free.sum() >= mask.sum():
-                labels[frame][free] = new
-        fill_missing(labels, new, track, drift)
-        if 2 * (labels == new).any((1, 2)).sum() > len(labels):
-            self.labels = labels
-            self._record(track.noun, None)
-
-    def lay(
-        self,
-        shape: NDArray[np.bool_],
-        path: NDArray[np.int64],
-        noun: int,
-        template: int | None,
-    ) -> None:
-        """Add an instance along ``path``, its offset in every frame ``[F, 2]``."""
-        label = self._record(noun, template)
-        height, width = shape.shape
-        for labels, (row, column) in zip(self.labels, path, strict=True):
-            labels[row : row + height, column : column + width][shape] = label
-
-    def lay_over(
-        self, frame: int, mask: NDArray[np.bool_], noun: int, template: int | None
-    ) -> None:
-        """Add an instance to one frame; it takes the patches of all but other added ones."""
-        label = self._record(noun, template)
-        self.labels[frame][mask & (self.labels[frame] <= len(self.before.nouns))] = label
-
-    def _record(self, noun: int, template: int | None) -> int:
-        self.nouns.append(noun)
-        self.added.append(len(self.nouns))
-        self.templates.append(template)
-        return len(self.nouns)
-
-    def layout(self) -> Layout:
-        return Layout(self.labels, tuple(self.nouns))
-
-    def count(self, noun: int) -> int:
-        return self.layout().count(noun)
-
-    def edit(self) -> LayoutEdit:
-        return LayoutEdit(
-            before=self.before,
-            after=self.layout(),
-            added=tuple(self.added),
-            removed=tuple(self.removed),
-            templates=tuple(self.templates),
-        )
 
 
 def _ranked(
@@ -270,24 +123,30 @@ def _template(
         size = {label: float(np.median(tracks[label].areas)) for label in own}
         label = sorted(own, key=lambda label: (size[label], label))[(len(own) - 1) // 2]
         frame = int(np.abs(tracks[label].areas - size[label]).argmin())
-        return _cropped(tracks[label].masks[frame]), label
+        return cropped(tracks[label].masks[frame]), label
     if tracks:
         return disc_of_area(float(np.median([np.median(t.areas) for t in tracks.values()]))), None
     return disc_of_area(spec.area * layout.labels[0].size), None
 
 
 def _filled(
-    draft: _Draft,
+    draft: Draft,
     missing: Sequence[int],
     drift: NDArray[np.float64],
     spec: PlacementSpec,
     names: Sequence[str] | None,
-) -> _Draft:
+) -> Draft:
     """The draft with the missing instances of every noun placed, all at the largest scale."""
     templates = {n: _template(draft.layout(), n, spec) for n, k in enumerate(missing) if k > 0}
     # Large shapes first: small ones still fit into what is left.
     order = sorted(templates, key=lambda noun: -int(templates[noun][0].sum()))
-    for scale in sorted(spec.scales, reverse=True):
+    scales = tuple(sorted(spec.scales, reverse=True))
+    is_crowd = len(np.unique(draft.labels[draft.labels > 0])) + sum(missing) > LARGEST_GROUP
+    if is_crowd:
+        shapes = [templates[noun][0] for noun in order]
+        wanted = [missing[noun] for noun in order]
+        scales = crowd_scales(draft.labels > 0, shapes, wanted, spec.gap)
+    for scale in scales:
         trial = draft.copy()
         for noun in order:
             template, label = templates[noun]
@@ -311,36 +170,15 @@ def _filled(
             return trial
     there = trial.count(noun)
     most = there + capacity(trial.labels > 0, shape, velocity=drift, spec=spec)
+    limit = f", even at {SMALLEST_SIDE} x {SMALLEST_SIDE} patches each" if is_crowd else ""
+    if is_crowd and most <= LARGEST_GROUP:
+        # Asked for so few, they would not be a crowd, and not be made as small.
+        larger = scaled(template, min(spec.scales))
+        most = min(most, there + capacity(trial.labels > 0, larger, velocity=drift, spec=spec))
+        limit = ""
     _, rows, columns = trial.labels.shape
     raise NoRoomError(
         f"{there + missing[noun]} instances of {names[noun] if names else f'noun {noun}'} were "
         f"asked for, but at most {most} fit beside the others on frames of {rows} x {columns} "
-        f"patches; ask for {most} or fewer, or for larger frames"
+        f"patches{limit}; ask for {most} or fewer, or for larger frames"
     )
-
-
-def _cropped(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _stamped(
-    frame: tuple[int, ...], shape: NDArray[np.bool_], offset: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """The shape at ``offset`` in an empty frame ``[Y, X]``, cut at the border."""
-    mask = np.zeros(frame, bool)
-    places = np.argwhere(shape) + offset
-    rows, columns = places[((places >= 0) & (places < frame)).all(1)].T
-    mask[rows, columns] = True
-    return mask
-
-
-def _one_frame_each(layout: Layout) -> Layout:
-    """The layout with a label of its own for each instance in each frame."""
-    labels = np.zeros_like(layout.labels)
-    nouns: list[int] = []
-    for frame, old in enumerate(layout.labels):
-        for label in np.unique(old[old > 0]):
-            nouns.append(layout.nouns[label - 1])
-            labels[frame][old == label] = len(nouns)
-    return Layout(labels, tuple(nouns))

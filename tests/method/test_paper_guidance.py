@@ -9,7 +9,8 @@ from numina.attend import Moment
 from numina.errors import LayoutError
 from numina.guidance.edited_regions import PaperClasses, PaperPlan, PaperStrengths, paper_bias
 from numina.layout import Layout, LayoutEdit
-from numina.refine.refinement import refine_frames, refine_layout
+from numina.refine.frame_by_frame import refine_frames
+from numina.refine.refinement import refine_layout
 from numina.video import VideoGrid
 from numina_kernels.biased_attention import biased_attention
 from numina_kernels.key_groups import KeyGroups

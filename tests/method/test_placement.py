@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from numina.errors import LayoutError
+from numina.refine.crowds import scaled
 from numina.refine.placement import (
     PaperPlacement,
     PlacementSpec,
@@ -16,7 +17,6 @@ from numina.refine.placement import (
     paper_cost,
     paper_place,
     place,
-    scaled,
 )
 
 DOT = np.ones((1, 1), bool)

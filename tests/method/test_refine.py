@@ -12,8 +12,9 @@ from scipy import ndimage
 from numina.errors import LayoutError, TargetError
 from numina.identify.tracks import Tracks, link_tracks, velocity
 from numina.layout import Layout
+from numina.refine.frame_by_frame import refine_frames
 from numina.refine.placement import PaperPlacement, PlacementSpec
-from numina.refine.refinement import refine_frames, refine_layout
+from numina.refine.refinement import refine_layout
 
 EMPTY = Layout(np.zeros((2, 30, 52), np.int16), ())
 

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numina.errors import LayoutError
-from numina.identify.tracks import Tracks, TrackSpec, fill_missing, link_tracks, track_of, velocity
+from numina.identify.tracks import (
+    Tracks,
+    TrackSpec,
+    _votes,
+    fill_missing,
+    link_tracks,
+    track_of,
+    velocity,
+)
 from numina.layout import Layout
 
 EMPTY = Layout(np.zeros((1, 2, 2), np.int16), ())
@@ -202,3 +210,21 @@ def test_counted_instances_are_seen_in_a_majority(scene):
     assert all(seen >= 1 if frames <= 2 else 2 * seen > frames for seen in tracks.seen)
     shown = [(tracks.layout.labels == k).any((1, 2)).sum() for k in range(1, len(tracks.seen) + 1)]
     assert all(cover >= seen for cover, seen in zip(shown, tracks.seen, strict=True))
+
+
+def test_the_motion_of_a_crowd_is_voted_for_as_by_every_pair():
+    """Only pairs within reach are compared; all the others would have voted 0."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        unit = rng.choice([1, 3, 6])
+        heard = [
+            (np.rint(rng.normal(0, 5, (rng.integers(1, 9), 2)) * unit) / unit, side**0.5)
+            for side in rng.integers(1, 10, rng.integers(0, 9))
+        ]
+        candidates = np.concatenate([np.zeros((1, 2)), *(steps for steps, _ in heard[:3])])
+        reach = float(rng.choice([0.5, 1.0, 2.0]))
+        expected = np.zeros(len(candidates))
+        for steps, side in heard:
+            off = np.hypot(*(steps[None] - candidates[:, None]).transpose(2, 0, 1)).min(1)
+            expected += np.clip(1 - off / (reach * side), 0, None)
+        np.testing.assert_array_equal(_votes(candidates, heard, reach), expected)
