@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numina.integrations import attached
     from numina.layout import Layout, LayoutEdit
     from numina.pipeline import CountedVideo, generate
+    from numina.places import Placed
     from numina.prompt.counts import CountTarget, parse_counts, targets_from_counts
     from numina.record import CountReport
     from numina.searching import FoundVideo, search
@@ -59,6 +60,7 @@ __all__ = [
     "NuminaError",
     "OutOfMemoryError",
     "OutputError",
+    "Placed",
     "PromptError",
     "RanksDisagreeError",
     "ScheduleError",
@@ -89,6 +91,7 @@ _HOMES = {
     "FoundVideo": "numina.searching",
     "Layout": "numina.layout",
     "LayoutEdit": "numina.layout",
+    "Placed": "numina.places",
     "VideoGrid": "numina.video",
     "attached": "numina.integrations",
     "audit": "numina.auditing",

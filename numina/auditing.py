@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from numina.audit_record import AuditedNoun, AuditRecord, Plain
 from numina.generation.request import Counts
 from numina.generation.seeding import require_one_prompt, require_seeded, seeded
@@ -13,6 +15,7 @@ from numina.methods.robust import Robust
 from numina.pipeline import generate
 from numina.prompt.counts import Policy
 from numina.record import CountReport
+from numina.refine.quotas import frame_of, members, quotas_of
 from numina.versions import installed_versions
 
 # What only matters to guidance.
@@ -112,9 +115,19 @@ def _check_call(call: dict[str, Any]) -> None:
 
 
 def _nouns(report: CountReport, layout: Layout | None) -> tuple[AuditedNoun, ...]:
+    """Every noun with its counts, place by place where the prompt names places."""
+    asked = [target.count for target in report.targets]
+    places = [target.places for target in report.targets]
+    # Without a layout nothing is counted, so any frame that has all places will do.
+    seen = Layout(np.zeros((1, 8, 8), np.int16), ()) if layout is None else layout
+    quotas = quotas_of(asked, places, frame_of(seen))
     return tuple(
-        AuditedNoun(target.phrase, target.count, None if layout is None else layout.count(noun))
-        for noun, target in enumerate(report.targets)
+        AuditedNoun(
+            f"{report.targets[quota.noun].phrase} {quota.phrase}".strip(),
+            quota.count,
+            None if layout is None else len(labels),
+        )
+        for quota, labels in zip(quotas, members(seen, quotas), strict=True)
     )
 
 

@@ -79,7 +79,8 @@ def generate(
         prompt: One prompt or a list of them; every video of the batch gets its own plan.
         counts: ``"auto"`` reads the prompt and runs plainly where it names no count;
             ``"required"`` refuses such a prompt; a mapping of nouns or phrases of the prompt to
-            counts, e.g. ``{"red balls": 2}``, or one mapping per prompt, overrides it.
+            counts, e.g. ``{"red balls": 2}``, or one mapping per prompt, overrides it. A
+            ``Placed(left=2, right=3)`` in place of a count says where in the frame, too.
         preset: ``"robust"``, ``"paper"``, or a ``Method`` of your own.
         mode: ``"one-pass"`` or ``"restart"``; by default the preset's own.
         rounds: Guided runs that restart mode may make, at least 1.

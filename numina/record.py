@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numina.layout import LayoutEdit
+from numina.places import Place
 
 Decision = Literal["continued", "guided", "unguided"]
 
@@ -20,12 +21,14 @@ class TargetRecord:
         phrase: The words that name the group, e.g. ``"red balls"``.
         count: The number the prompt asks for.
         spans: Character spans of every mention.
+        places: How the count is shared among parts of the frame; empty where it is not.
     """
 
     noun: str
     phrase: str
     count: int
     spans: tuple[tuple[int, int], ...]
+    places: tuple[tuple[Place, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "numina.video",
         "numina.attend",
         "numina.layout",
+        "numina.places",
         "numina.share",
         "numina.record",
         "numina.audit_record",

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from numina.attention.capture import Capture
-from numina.errors import NoRoomError
+from numina.errors import NoRoomError, TargetError
 from numina.generation.request import CountRequest
 from numina.layout import LayoutEdit
-from numina.methods.method import Method
+from numina.methods.method import Method, Placing
+from numina.places import told
 from numina.record import Look
+from numina.refine.quotas import misplaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class Verdict:
         edits: What to enforce. None leaves a video alone: nothing to count, no usable layout, or
             right at every look so far. An empty edit holds on to what an earlier one achieved.
         errors: How many instances each video is off by in a frame, on average, summed over its
-            nouns.
+            nouns; those of a placed noun that are elsewhere come on top.
     """
 
     edits: tuple[LayoutEdit | None, ...]
@@ -55,6 +57,14 @@ class Looker:
 
     def __post_init__(self) -> None:
         self.looks = tuple([] for _ in self.request.rows)
+        for row in self.request.rows:
+            if row.places and not isinstance(self.method, Placing):
+                placed = next(target for target in row.targets if target.places)
+                raise TargetError(
+                    f"{row.prompt!r} asks for {placed.phrase} {told(placed.parts)}, and the method "
+                    f'{self.method.name!r} does not know places; use preset="robust", or '
+                    f"counts={{{placed.phrase!r}: {placed.count}}} to count anywhere"
+                )
 
     def look(self, captures: Sequence[Capture], round_: int) -> Verdict:
         """Identify, judge and refine each video."""
@@ -68,12 +78,18 @@ class Looker:
         sighting = self.method.identify(capture)
         if sighting is None:
             return self._unusable(row, round_, "no usable layout was found")
-        if self.method.is_right(sighting.layout, counts):
+        places = self.request.rows[row].places
+        if self.method.is_right(sighting.layout, counts) and (
+            not places or self._placing.is_in_place(sighting.layout, counts, places)
+        ):
             edit = LayoutEdit(sighting.layout, sighting.layout)
         else:
             names = [target.phrase for target in self.request.rows[row].targets]
             try:
-                edit = self.method.refine(sighting, counts, names)
+                if places:
+                    edit = self._placing.refine_in_place(sighting, counts, places, names)
+                else:
+                    edit = self.method.refine(sighting, counts, names)
             except NoRoomError as no_room:
                 # What was seen may be mistaken, and a run half done must not be lost for it.
                 return self._unusable(row, round_, f"the layout found has no room: {no_room}")
@@ -92,6 +108,8 @@ class Looker:
         # Per frame, because the instances of some methods live in single frames.
         seen = [sighting.layout.count_per_frame(noun) for noun in range(len(counts))]
         error = sum(float(abs(one - count).mean()) for one, count in zip(seen, counts, strict=True))
+        if places:
+            error += misplaced(sighting.layout, counts, places)
         return (edit if row in self._corrected else None), error
 
     def _unusable(self, row: int, round_: int, why: str) -> tuple[LayoutEdit | None, float]:
@@ -99,3 +117,8 @@ class Looker:
         self.unusable[row] = why
         earlier = [look.edit for look in self.looks[row] if look.round == round_]
         return (earlier[-1] if earlier and row in self._corrected else None), 0
+
+    @property
+    def _placing(self) -> Placing:
+        assert isinstance(self.method, Placing), "a request with places was refused before"
+        return self.method

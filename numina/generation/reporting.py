@@ -1,5 +1,6 @@
 """Tell the story of a video: what was asked for, seen, decided, and what it cost."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from numina.generation.looking import Looker
 from numina.generation.outcome import Outcome
 from numina.generation.request import CountRequest
+from numina.layout import Layout
 from numina.memory import peak_bytes
-from numina.prompt.counts import Policy, abstentions
+from numina.prompt.counts import CountTarget, Policy, abstentions, unplaced
 from numina.record import CountReport, Decision, TargetRecord
+from numina.refine.quotas import Parts, frame_of, members, quotas_of
 
 
 def report_of(
@@ -31,7 +34,7 @@ def report_of(
     return CountReport(
         prompt=asked.prompt,
         targets=tuple(
-            TargetRecord(target.noun, target.phrase, target.count, target.spans)
+            TargetRecord(target.noun, target.phrase, target.count, target.spans, target.parts)
             for target in asked.targets
         ),
         decision=decision,
@@ -45,6 +48,17 @@ def report_of(
 
 
 def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tuple[Decision, str]:
+    decision, reason = _counted(row, looker, outcome, policy)
+    asked = looker.request.rows[row]
+    doubts = [
+        f"{each.noun}: {each.reason}"
+        for each in unplaced(asked.prompt, policy)
+        if any(target.noun == each.noun and not target.places for target in asked.targets)
+    ]
+    return decision, "; counted anywhere: ".join([reason, *doubts])
+
+
+def _counted(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tuple[Decision, str]:
     asked: CountRequest = looker.request
     prompt, targets = asked.rows[row].prompt, asked.rows[row].targets
     if not targets:
@@ -68,8 +82,21 @@ def _decision(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tup
         for counts, target in zip(held, targets, strict=True)
         if (counts != target.count).any()
     ]
+    wrong += _misplaced(seen, targets, asked.rows[row].places)
     # Right in every frame, but not the same instances throughout.
     return "guided", "the layout held " + " and ".join(wrong or ["instances that come and go"])
+
+
+def _misplaced(seen: Layout, targets: Sequence[CountTarget], places: Sequence[Parts]) -> list[str]:
+    """What the layout held in a place, where it was not what the place should hold."""
+    if not places:
+        return []
+    quotas = quotas_of([target.count for target in targets], places, frame_of(seen))
+    return [
+        f"{len(labels)} instead of {quota.count} {quota.phrase} for {targets[quota.noun].phrase!r}"
+        for quota, labels in zip(quotas, members(seen, quotas), strict=True)
+        if quota.within is not None and len(labels) != quota.count
+    ]
 
 
 def _range(counts: NDArray[np.int64]) -> str:

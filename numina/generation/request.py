@@ -2,18 +2,21 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from numina.attention.text import Text
 from numina.errors import PromptError
 from numina.integrations import Adapter
+from numina.places import Placed
 from numina.prompt.counts import CountTarget, Policy, parse_counts, targets_from_counts
 from numina.prompt.enhancement import Enhance, counts_of, enhanced_prompt
 from numina.prompt.tokens import key_groups, locate_tokens
+from numina.refine.quotas import Parts
 
-Counts = Mapping[str, int] | Sequence[Mapping[str, int]] | Literal["auto", "required"]
+Asked = Mapping[str, int | Placed]
+Counts = Asked | Sequence[Asked] | Literal["auto", "required"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Row:
     def counts(self) -> tuple[int, ...]:
         """The number asked for, per noun."""
         return tuple(target.count for target in self.targets)
+
+    @property
+    def places(self) -> tuple[Parts, ...]:
+        """How the count of each noun is shared among places; empty if none of them is."""
+        parts = tuple(target.parts for target in self.targets)
+        return parts if any(parts) else ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ def resolve_request(
         pipe: The pipeline; its tokenizer and its defaults are read.
         prompt: One prompt or a list of them.
         counts: ``"auto"`` reads the prompt; ``"required"`` too, and refuses a prompt without
-            counts; a mapping (or one per prompt) says how many of which noun or phrase.
+            counts; a mapping (or one per prompt) says how many of which noun or phrase, and, as a
+            ``Placed``, where.
         policy: Which articles count as "one", see ``parse_counts``.
         adapter: Tells what the pipeline does to a prompt before it is tokenized.
         call: The other keyword arguments of the pipeline call.
@@ -101,7 +111,7 @@ def resolve_request(
         targets = _targets(text, wish, policy)
         positions = locate_tokens(
             text,
-            targets if numerals else [replace(target, numeral=None) for target in targets],
+            targets if numerals else [target.without_numerals() for target in targets],
             pipe.tokenizer,
             max_length=max_length,
             clean=partial(adapter.clean_prompt, call=call),
@@ -115,7 +125,7 @@ def resolve_request(
 
 def enhanced(
     prompt: str | Sequence[str], counts: Counts, policy: Policy, enhance: Enhance
-) -> tuple[str | list[str], list[Mapping[str, int]]]:
+) -> tuple[str | list[str], list[Asked]]:
     """Prompts as rewritten, and the counts that they were given with.
 
     Args:
@@ -131,7 +141,7 @@ def enhanced(
     if prompt is None:
         raise PromptError("enhance needs a prompt to rewrite; pass prompt=")
     written: list[str] = []
-    asked: list[Mapping[str, int]] = []
+    asked: list[Asked] = []
     for text, wish in _wishes(prompt, counts):
         targets = _targets(text, wish, policy)
         written.append(enhanced_prompt(text, targets, enhance))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numina.attention.guide import Plan
 from numina.guidance.erasure import ErasureSpec
 from numina.identify.tracks import Tracks
 from numina.layout import Layout, LayoutEdit
+from numina.refine.quotas import Parts
 
 # When guidance sets in: from the first step of another run on, or in the middle of the same run.
 Mode = Literal["one-pass", "restart"]
@@ -85,4 +86,27 @@ class Method(Protocol):
 
     def strength(self, noise: float, progress: float) -> float:
         """Guidance strength at a noise level, ``progress`` of the steps (0..1) being done."""
+        ...
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """What a method answers beside that, if it knows where in the frame instances shall be.
+
+    ``places`` says of each noun how its count is shared among parts of the frame; it is empty for
+    a noun that may be anywhere. A prompt that names places is refused where a method lacks this.
+    """
+
+    def is_in_place(
+        self, layout: Layout, counts: Sequence[int], places: Sequence[Parts]
+    ) -> bool: ...
+
+    def refine_in_place(
+        self,
+        sighting: Sighting,
+        counts: Sequence[int],
+        places: Sequence[Parts],
+        names: Sequence[str] | None = None,
+    ) -> LayoutEdit:
+        """Edit the layout until every place holds its count, and nothing is elsewhere."""
         ...

@@ -7,6 +7,7 @@ from numina.attention.capture import Capture, CaptureSpec
 from numina.attention.guide import Plan
 from numina.layout import Layout, LayoutEdit
 from numina.methods.method import Method, Mode, Sighting
+from numina.refine.quotas import Parts
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ class Observing:
         self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
     ) -> LayoutEdit:
         return LayoutEdit(sighting.layout, sighting.layout)
+
+    def is_in_place(self, layout: Layout, counts: Sequence[int], places: Sequence[Parts]) -> bool:
+        return True
+
+    def refine_in_place(
+        self,
+        sighting: Sighting,
+        counts: Sequence[int],
+        places: Sequence[Parts],
+        names: Sequence[str] | None = None,
+    ) -> LayoutEdit:
+        return self.refine(sighting, counts, names)
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> Plan:
         raise AssertionError("every layout was called right, so there is nothing to enforce")

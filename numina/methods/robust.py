@@ -20,6 +20,7 @@ from numina.layout import Layout, LayoutEdit
 from numina.methods.head_maps import pictures_of
 from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PlacementSpec
+from numina.refine.quotas import Parts, in_place
 from numina.refine.refinement import refine_layout
 
 Evidence = Literal["clean-latent", "attention"]
@@ -96,10 +97,24 @@ class Robust:
     def refine(
         self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
     ) -> LayoutEdit:
+        return self.refine_in_place(sighting, counts, (), names)
+
+    def is_in_place(self, layout: Layout, counts: Sequence[int], places: Sequence[Parts]) -> bool:
+        return in_place(layout, counts, places)
+
+    def refine_in_place(
+        self,
+        sighting: Sighting,
+        counts: Sequence[int],
+        places: Sequence[Parts],
+        names: Sequence[str] | None = None,
+    ) -> LayoutEdit:
         found = sighting.layout if sighting.tracks is None else sighting.tracks
         # Focus is in deviations around its mean; weights must not be negative.
         attended = sighting.focus - sighting.focus.min()
-        return refine_layout(found, counts, self.placement, focus=attended, names=names)
+        return refine_layout(
+            found, counts, self.placement, focus=attended, names=names, places=places
+        )
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> RobustPlan:
         return RobustPlan(edits, num_nouns, self.gentle if mode == "restart" else self.firm)

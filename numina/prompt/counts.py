@@ -3,19 +3,20 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, get_args
 from unicodedata import category
 
-import numpy as np
-
 from numina.errors import FormatError, PromptError, TargetError
+from numina.places import Placed
 from numina.prompt.grammar.groups import Group, Refusal, decide_groups, described_by, mentions_of
 from numina.prompt.grammar.nouns import same_noun
+from numina.prompt.grammar.placing import with_places
 from numina.prompt.grammar.readings import Policy, read_counts
-from numina.prompt.grammar.words import Word, split_words
+from numina.prompt.grammar.words import Line, Word, split_words
+from numina.prompt.target import MAX_COUNT, CountTarget, PlacedCount, Span, check_count
 
 __all__ = [
     "Abstention",
@@ -25,52 +26,8 @@ __all__ = [
     "counts_from_json",
     "parse_counts",
     "targets_from_counts",
+    "unplaced",
 ]
-
-Span = tuple[int, int]
-
-# Far above what any video can hold; keeps a mistyped number out of every later message.
-_MAX_COUNT = 1_000_000
-
-
-@dataclass(frozen=True)
-class CountTarget:
-    """One noun of a prompt and how many of it there shall be.
-
-    Attributes:
-        noun: Head noun as it stands in the prompt, e.g. ``"balls"``.
-        count: How many; 0 asks for none.
-        spans: Character offsets ``(start, end)`` of every mention, in order. They cover the noun
-            alone, or attributes and noun where ``phrase`` tells two groups of one noun apart. In
-            "two red and three blue balls" the red group's span is "red": the noun is the blue's.
-        confidence: How sure the reading is, from 0 to 1; 1 where the caller gave the count.
-        phrase: ``"red balls"`` where attributes tell two groups of one noun apart, else ``noun``.
-        attributes: Character offsets of the attributes before the noun that ``spans`` leave out;
-            they say what the instances look like, so that guidance takes their tokens along.
-        numeral: Character offsets of the numeral that says the count, None where none does. A text
-            encoder tells every word what it belongs to, so that "three" of "three cats" asks for
-            cats too, and guidance takes it along.
-    """
-
-    noun: str
-    count: int
-    spans: tuple[Span, ...]
-    confidence: float
-    phrase: str
-    attributes: tuple[Span, ...] = ()
-    numeral: Span | None = None
-
-    def __post_init__(self) -> None:
-        if not self.noun or not self.phrase:
-            raise TargetError(f"a target needs a noun and a phrase, got {self!r}")
-        _check_count(self.phrase, self.count)
-        flat = [offset for span in self.spans for offset in span]
-        if not flat or flat[0] < 0 or any(start >= end for start, end in self.spans):
-            raise TargetError(f"spans of {self.phrase!r} must be non-empty, got {self.spans}")
-        if flat != sorted(flat):
-            raise TargetError(f"spans of {self.phrase!r} must not overlap, got {self.spans}")
-        if not 0 <= self.confidence <= 1:
-            raise TargetError(f"confidence must be in [0, 1], got {self.confidence}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +48,9 @@ def parse_counts(prompt: str, policy: Policy = "subjects") -> tuple[CountTarget,
 
     Numbers that cannot be decided ("two or three cats", "three pairs of shoes") give no target;
     ``abstentions`` names them. "zero cats" is a count of 0, "no cats" is none. A group counted in
-    parts ("five balls: two red balls and three blue balls") gives its parts.
+    parts ("five balls: two red balls and three blue balls") gives its parts. "Two stars on the left
+    and three on the right" are five in two ``places``; a place that may be said of something else
+    is left out, and ``unplaced`` names it.
 
     Args:
         prompt: The prompt, uncleaned; spans are offsets into it.
@@ -130,7 +89,29 @@ def abstentions(prompt: str, policy: Policy = "subjects") -> tuple[Abstention, .
     return tuple(found)
 
 
-def targets_from_counts(prompt: str, counts: Mapping[str, int]) -> tuple[CountTarget, ...]:
+def unplaced(prompt: str, policy: Policy = "subjects") -> tuple[Abstention, ...]:
+    """Name the counted nouns of which the prompt may say where they are, but not for certain.
+
+    Args:
+        prompt: The prompt, uncleaned.
+        policy: As for ``parse_counts``.
+
+    Raises:
+        PromptError: If ``prompt`` is no text or blank.
+        TargetError: If ``policy`` is unknown.
+    """
+    words, groups, _ = _analyse(prompt, policy)
+    return tuple(
+        Abstention(
+            noun := words[group.reading.noun].noun,
+            f"{group.reading.place_doubt}; pass counts={{{noun!r}: Placed(left=<number>)}}",
+        )
+        for group in groups
+        if group.reading.place_doubt
+    )
+
+
+def targets_from_counts(prompt: str, counts: Mapping[str, int | Placed]) -> tuple[CountTarget, ...]:
     """Turn counts given by the caller into targets: ``{"red balls": 2, "dogs": 1}``.
 
     A key is a noun of the prompt, singular or plural, or a phrase of it that ends in the noun. It
@@ -139,7 +120,8 @@ def targets_from_counts(prompt: str, counts: Mapping[str, int]) -> tuple[CountTa
 
     Args:
         prompt: The prompt, uncleaned; spans are offsets into it.
-        counts: How many of each; 0 asks for none.
+        counts: How many of each; 0 asks for none. ``Placed(left=2, right=3)`` says where, too;
+            a number lets them be anywhere, whatever the prompt says.
 
     Returns:
         One target for each key, in the order of ``counts``.
@@ -155,7 +137,8 @@ def targets_from_counts(prompt: str, counts: Mapping[str, int]) -> tuple[CountTa
     for key, count in counts.items():
         if not isinstance(key, str) or not key.strip():
             raise TargetError(f"counts must be keyed by nouns of the prompt, got {key!r}")
-        _check_count(key, count)
+        for number in [part for _, part in count.parts] if isinstance(count, Placed) else [count]:
+            check_count(key, number)
     words = split_words(prompt)
     parsed = parse_counts(prompt, "all")
     places: dict[str, tuple[Span, ...]] = {}
@@ -173,7 +156,7 @@ def targets_from_counts(prompt: str, counts: Mapping[str, int]) -> tuple[CountTa
     for key in counts:
         places[key] += _bare_mentions(words, counts, key, taken)
     return tuple(
-        _given_target(prompt, parsed, key, int(count), tuple(sorted(places[key])))
+        _given_target(prompt, parsed, key, count, tuple(sorted(places[key])))
         for key, count in counts.items()
     )
 
@@ -205,7 +188,7 @@ def counts_from_json(text: str) -> dict[str, int]:
         )
     for key, count in counts.items():
         try:
-            _check_count(key, count)
+            check_count(key, count)
         except TargetError as error:
             raise FormatError(str(error)) from error
     return counts
@@ -218,12 +201,13 @@ def _analyse(
     if policy not in get_args(Policy):
         raise TargetError(f"policy must be one of {get_args(Policy)}, got {policy!r}")
     words = split_words(prompt)
-    groups, refusals = decide_groups(words, read_counts(words, policy))
-    countable = tuple(group for group in groups if group.reading.value <= _MAX_COUNT)
+    readings = with_places(Line(words), read_counts(words, policy))
+    groups, refusals = decide_groups(words, readings)
+    countable = tuple(group for group in groups if group.reading.value <= MAX_COUNT)
     too_many = tuple(
-        Refusal(group.reading.noun, f"more than {_MAX_COUNT:,} are no count of things in a video")
+        Refusal(group.reading.noun, f"more than {MAX_COUNT:,} are no count of things in a video")
         for group in groups
-        if group.reading.value > _MAX_COUNT
+        if group.reading.value > MAX_COUNT
     )
     return words, countable, (*refusals, *too_many)
 
@@ -243,26 +227,43 @@ def _target(prompt: str, words: Sequence[Word], group: Group) -> CountTarget:
             _span(words, at, at) for at in before if words[at].lower in reading.attributes
         )
     numeral = None if reading.numeral is None else _span(words, *reading.numeral)
-    return CountTarget(noun, reading.value, spans, group.confidence, phrase, attributes, numeral)
+    places = tuple(
+        PlacedCount(part.place, part.value, part.numeral and _span(words, *part.numeral))
+        for part in reading.parts
+        if part.place is not None
+    )
+    return CountTarget(
+        noun, reading.value, spans, group.confidence, phrase, attributes, numeral, places
+    )
 
 
 def _given_target(
-    prompt: str, parsed: Sequence[CountTarget], key: str, count: int, spans: tuple[Span, ...]
+    prompt: str,
+    parsed: Sequence[CountTarget],
+    key: str,
+    asked: int | Placed,
+    spans: tuple[Span, ...],
 ) -> CountTarget:
     """The target of a key, in the prompt's own words."""
-    attributes: tuple[Span, ...] = ()
-    numeral: Span | None = None
-    for target in parsed:
-        if target.spans[0] == spans[0]:
-            # A numeral that says another count asks for that one.
-            numeral = target.numeral if target.count == count else None
-            if target.phrase != target.noun:
-                return CountTarget(target.noun, count, spans, 1.0, target.phrase, numeral=numeral)
-            attributes = target.attributes
+    parts = asked.parts if isinstance(asked, Placed) else ()
+    count = asked.total if isinstance(asked, Placed) else int(asked)
+    places = tuple(PlacedCount(place, int(part)) for place, part in parts)
     phrase = prompt[slice(*spans[0])]
     inside = split_words(phrase)
     noun = inside[-1].noun if inside and len(split_words(key)) == len(inside) else phrase
-    return CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()), attributes, numeral)
+    found = CountTarget(noun, count, spans, 1.0, " ".join(phrase.split()), places=places)
+    for target in parsed:
+        if target.spans[0] != spans[0]:
+            continue
+        # A numeral that says another count asks for that one.
+        if target.count == count:
+            found = replace(found, numeral=target.numeral)
+        if target.parts == parts:
+            found = replace(found, places=target.places)
+        if target.phrase != target.noun:
+            return replace(found, noun=target.noun, phrase=target.phrase)
+        found = replace(found, attributes=target.attributes)
+    return found
 
 
 def _find_spans(
@@ -356,17 +357,6 @@ def _check_prompt(prompt: str) -> None:
         raise PromptError(f"prompt must be a string, got {type(prompt).__name__}")
     if not prompt.strip():
         raise PromptError(f"prompt must hold some text, got {_excerpt(prompt)}")
-
-
-def _check_count(key: str, count: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer):
-        raise TargetError(
-            f"the count of {key!r} must be a whole number of 0 or more, got {count!r}"
-        )
-    if count > _MAX_COUNT:
-        raise TargetError(f"the count of {key!r} must be at most {_MAX_COUNT}")
-    if count < 0:
-        raise TargetError(f"the count of {key!r} must be 0 or more, got {count}")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

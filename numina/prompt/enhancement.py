@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from numina.errors import PromptError, TargetError
+from numina.places import Placed
 from numina.prompt.counts import CountTarget, targets_from_counts
 
 # Rewrites a prompt, as a language model does that adds detail.
@@ -33,6 +34,9 @@ def enhanced_prompt(prompt: str, targets: Sequence[CountTarget], enhance: Enhanc
     return written
 
 
-def counts_of(targets: Sequence[CountTarget]) -> dict[str, int]:
+def counts_of(targets: Sequence[CountTarget]) -> dict[str, int | Placed]:
     """The counts of targets by their phrases, as ``targets_from_counts`` takes them."""
-    return {target.phrase: target.count for target in targets}
+    return {
+        target.phrase: Placed.of(target.parts) if target.places else target.count
+        for target in targets
+    }

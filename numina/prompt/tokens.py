@@ -119,8 +119,9 @@ def locate_tokens(
                 )
         located.append(positions)
     for at, target in enumerate(targets):
-        companions = [*target.attributes, *([target.numeral] if target.numeral else [])]
-        spans = [_span_after_cleaning(prompt, text, span, target, clean) for span in companions]
+        spans = [
+            _span_after_cleaning(prompt, text, span, target, clean) for span in target.companions
+        ]
         words = [_inside(seen, span) for span in spans]
         known = [word for word in words if _is_known(tokenizer, word)]
         free = {piece.position for word in known for piece in word} - owners.keys()

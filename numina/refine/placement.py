@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.signal import fftconvolve
 
 from numina.errors import LayoutError
+from numina.refine.quotas import centre_patches
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def place(
     velocity: Sequence[float] | NDArray[np.float64] = (0.0, 0.0),
     anchor: Sequence[float] | NDArray[np.float64] | None = None,
     spec: PlacementSpec | None = None,
+    within: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64] | None:
     """Find free places for ``count`` copies of a footprint, all frames considered.
 
@@ -80,6 +82,8 @@ def place(
         velocity: Motion of the scene, patches per frame, ``[2]``.
         anchor: ``(row, column)`` that copies should be near to; the frame's centre if None.
         spec: Settings.
+        within: Patches that the centre of a copy must be in at a majority of the frames,
+            ``[Y, X]``; None for any.
 
     Returns:
         Offsets of the footprint's first row and column, ``[count, F, 2]``, or None where no way
@@ -89,13 +93,13 @@ def place(
         LayoutError: If the shapes are wrong or the footprint is empty.
     """
     spec = spec or PlacementSpec()
-    preferred = _Room(occupied, footprint, velocity, spec.gap)
+    preferred = _Room(occupied, footprint, velocity, spec.gap, within)
     while len(preferred.taken) < count and preferred.free.any():
         cost = preferred.distance(anchor) - spec.clearance * preferred.clearance()
         preferred.take(_first_minimum(np.where(preferred.free, cost, np.inf)))
     if len(preferred.taken) == count:
         return preferred.offsets()
-    packed = _Room(occupied, footprint, velocity, spec.gap)
+    packed = _Room(occupied, footprint, velocity, spec.gap, within)
     packed.pack(count)
     return packed.offsets() if len(packed.taken) == count else None
 
@@ -106,6 +110,7 @@ def capacity(
     *,
     velocity: Sequence[float] | NDArray[np.float64] = (0.0, 0.0),
     spec: PlacementSpec | None = None,
+    within: NDArray[np.bool_] | None = None,
 ) -> int:
     """Copies of a footprint that fit beside what is there, packed row by row.
 
@@ -113,7 +118,7 @@ def capacity(
     whose search is NP-hard.) Arguments as for ``place``.
     """
     spec = spec or PlacementSpec()
-    packed = _Room(occupied, footprint, velocity, spec.gap)
+    packed = _Room(occupied, footprint, velocity, spec.gap, within)
     packed.pack(occupied[0].size)
     return len(packed.taken)
 
@@ -199,6 +204,7 @@ class _Room:
         footprint: NDArray[np.bool_],
         velocity: Sequence[float] | NDArray[np.float64],
         gap: int,
+        within: NDArray[np.bool_] | None = None,
     ) -> None:
         _check_footprint(footprint)
         if occupied.ndim != 3 or occupied.dtype != np.bool_:
@@ -212,7 +218,7 @@ class _Room:
         self.num_frames = len(occupied)
         if not shifts.any():
             # Nothing moves, so a patch that is ever occupied always is: one frame says it all.
-            occupied, shifts = occupied.any(axis=0, keepdims=True), shifts[:1]
+            occupied, shifts = np.asarray(occupied.any(axis=0, keepdims=True)), shifts[:1]
         self.occupied = occupied.copy()
         reach = 2 * gap + 1
         fits = all(f >= s for f, s in zip(occupied.shape[1:], footprint.shape, strict=True))
@@ -232,6 +238,7 @@ class _Room:
             np.clip(np.arange(size) + shifts[:, axis : axis + 1], 0, size - 1)
             for axis, size in enumerate(self.blocked.shape[1:])
         )
+        self.allowed = self._allowed(within)
 
     @property
     def blocked(self) -> NDArray[np.bool_]:
@@ -242,7 +249,7 @@ class _Room:
     @property
     def free(self) -> NDArray[np.bool_]:
         """Places where a copy meets nothing in any frame, ``[Y - h + 1, X - w + 1]``."""
-        return np.logical_not(self._follow(self.blocked).any(0))
+        return np.logical_not(self._follow(self.blocked).any(0)) & self.allowed
 
     def take(self, place: tuple[int, int]) -> None:
         """Put a copy there; what is within reach of it is free no longer."""
@@ -290,6 +297,20 @@ class _Room:
         start = nearest[:, height // 2 :, width // 2 :][:, :rows, :columns]
         side = float(self.footprint.sum()) ** 0.5
         return np.clip((self._follow(start).min(0) - 1) / side, 0.0, 1.0)
+
+    def _allowed(self, within: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Places from which a copy's centre is inside at a majority of the frames."""
+        places = self.blocked.shape[1:]
+        fits = all(
+            f >= s for f, s in zip(self.occupied.shape[1:], self.footprint.shape, strict=True)
+        )
+        if within is None or not fits:
+            return np.ones(places, bool)
+        corners = np.argwhere(np.ones(places, bool))
+        rows, columns = centre_patches(corners + np.argwhere(self.footprint).mean(0))
+        inside = within[rows, columns].reshape(places)
+        followed = self._follow(np.broadcast_to(inside, (len(self.rows), *places)))
+        return np.asarray(2 * followed.sum(0) > len(followed))
 
     def _follow(self, maps: NDArray) -> NDArray:
         """Value of ``maps`` in each frame along the path of every place, ``[F, *, *]``."""

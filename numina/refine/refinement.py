@@ -17,6 +17,7 @@ from numina.layout import Layout, LayoutEdit
 from numina.refine.crowds import LARGEST_GROUP, SMALLEST_SIDE, crowd_scales, scaled
 from numina.refine.draft import Draft, cropped
 from numina.refine.placement import PlacementSpec, capacity, disc_of_area, place
+from numina.refine.quotas import Parts, Quota, frame_of, members, quotas_of
 
 
 def refine_layout(
@@ -26,6 +27,7 @@ def refine_layout(
     *,
     focus: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
+    places: Sequence[Parts] = (),
 ) -> LayoutEdit:
     """Add or remove whole tracks until every noun has the number asked for.
 
@@ -45,6 +47,9 @@ def refine_layout(
         focus: Where each noun attends, ``[G, F, Y, X]``, not negative. A track weighs its mean
             area times its share of the frames times its mean focus; without focus, the first two.
         names: The nouns' names, for messages.
+        places: How each noun's count is shared among parts of the frame, empty for a noun that may
+            be anywhere. An instance belongs to the place that its centre is in at a majority of
+            the frames; one in a wrong place goes, and another one comes in the right place.
 
     Returns:
         The edit. Kept instances are untouched, bit for bit. Promoted tracks count as added,
@@ -64,20 +69,22 @@ def refine_layout(
         raise LayoutError(
             f"focus must be [G, F, Y, X] {(len(wanted), *before.labels.shape)}, got {focus.shape}"
         )
+    quotas = quotas_of(wanted, places, frame_of(before))
     draft = Draft(before)
-    for noun, count in enumerate(wanted):
-        ranked = _ranked(before, tracks.seen, noun, focus)
-        for label in ranked[: max(0, len(ranked) - count)]:
+    for quota, own in zip(quotas, members(before, quotas), strict=True):
+        ranked = _ranked(before, own, tracks.seen, focus)
+        for label in ranked[: max(0, len(ranked) - quota.count)]:
             draft.remove(label)
     drift = velocity(draft.layout())
     short_seen = frames_covered(tracks.short)
-    for noun, count in enumerate(wanted):
-        for label in reversed(_ranked(tracks.short, short_seen, noun, focus)):
-            if draft.count(noun) < count:
+    for at, own in enumerate(members(tracks.short, quotas)):
+        for label in reversed(_ranked(tracks.short, own, short_seen, focus)):
+            if len(members(draft.layout(), quotas)[at]) < quotas[at].count:
                 draft.promote(tracks.short, label, drift)
-    missing = [count - draft.count(noun) for noun, count in enumerate(wanted)]
+    held = members(draft.layout(), quotas)
+    missing = [quota.count - len(own) for quota, own in zip(quotas, held, strict=True)]
     if any(missing):
-        draft = _filled(draft, missing, drift, spec, names)
+        draft = _filled(draft, quotas, missing, drift, spec, names)
     return draft.edit()
 
 
@@ -100,16 +107,16 @@ def check_counts(counts: Sequence[int], nouns: Sequence[int]) -> tuple[int, ...]
 
 
 def _ranked(
-    layout: Layout, seen: Sequence[int], noun: int, focus: NDArray[np.float32] | None
+    layout: Layout, labels: Sequence[int], seen: Sequence[int], focus: NDArray[np.float32] | None
 ) -> list[int]:
-    """Labels of a noun's instances, the one to go first in front."""
+    """Instances of one noun, the one to go first in front."""
     weights = {}
-    for label in layout.instances(noun):
+    for label in labels:
         masks = layout.labels == label
-        if masks.any():
-            area = masks.sum() / masks.any((1, 2)).sum()
-            attention = 1.0 if focus is None else float(focus[noun][masks].mean())
-            weights[label] = float(area) * seen[label - 1] * attention
+        area = masks.sum() / masks.any((1, 2)).sum()
+        noun = layout.nouns[label - 1]
+        attention = 1.0 if focus is None else float(focus[noun][masks].mean())
+        weights[label] = float(area) * seen[label - 1] * attention
     return sorted(weights, key=lambda label: (weights[label], -label))
 
 
@@ -131,54 +138,88 @@ def _template(
 
 def _filled(
     draft: Draft,
+    quotas: Sequence[Quota],
     missing: Sequence[int],
     drift: NDArray[np.float64],
     spec: PlacementSpec,
     names: Sequence[str] | None,
 ) -> Draft:
-    """The draft with the missing instances of every noun placed, all at the largest scale."""
-    templates = {n: _template(draft.layout(), n, spec) for n, k in enumerate(missing) if k > 0}
-    # Large shapes first: small ones still fit into what is left.
-    order = sorted(templates, key=lambda noun: -int(templates[noun][0].sum()))
+    """The draft with the missing instances of every quota placed, all at the largest scale."""
+    short = [at for at, number in enumerate(missing) if number > 0]
+    templates = {at: _template(draft.layout(), quotas[at].noun, spec) for at in short}
+    # What is bound to a place goes first, then large shapes: others still fit into what is left.
+    order = sorted(short, key=lambda at: (quotas[at].within is None, -int(templates[at][0].sum())))
     scales = tuple(sorted(spec.scales, reverse=True))
     is_crowd = len(np.unique(draft.labels[draft.labels > 0])) + sum(missing) > LARGEST_GROUP
     if is_crowd:
-        shapes = [templates[noun][0] for noun in order]
-        wanted = [missing[noun] for noun in order]
+        shapes, wanted = [templates[at][0] for at in order], [missing[at] for at in order]
         scales = crowd_scales(draft.labels > 0, shapes, wanted, spec.gap)
     for scale in scales:
         trial = draft.copy()
-        for noun in order:
-            template, label = templates[noun]
+        for at in order:
+            template, label = templates[at]
             shape = scaled(template, scale)
-            own = np.argwhere(trial.layout().mask(noun))
             paths = place(
                 trial.labels > 0,
                 shape,
-                missing[noun],
+                missing[at],
                 velocity=drift,
-                anchor=own[:, 1:].mean(0) if len(own) else None,
+                anchor=_anchor(trial.layout(), quotas, at),
                 spec=spec,
+                within=quotas[at].within,
             )
             if paths is None:
                 break
             for path in paths:
                 # A promoted track has no label before the edit.
                 known = label is not None and label <= len(trial.before.nouns)
-                trial.lay(shape, path, noun, label if known else None)
+                trial.lay(shape, path, quotas[at].noun, label if known else None)
         else:
             return trial
-    there = trial.count(noun)
-    most = there + capacity(trial.labels > 0, shape, velocity=drift, spec=spec)
+    raise _no_room(trial, quotas, at, missing[at], (template, shape), drift, spec, is_crowd, names)
+
+
+def _anchor(layout: Layout, quotas: Sequence[Quota], at: int) -> NDArray[np.float64] | None:
+    """What new instances of a quota shall be near to: its own ones, else its place's middle."""
+    own = np.argwhere(np.isin(layout.labels, members(layout, quotas)[at]))
+    if len(own):
+        return np.asarray(own[:, 1:].mean(0))
+    within = quotas[at].within
+    if within is None or not within.any():
+        return None
+    return np.asarray(np.argwhere(within).mean(0))
+
+
+def _no_room(
+    draft: Draft,
+    quotas: Sequence[Quota],
+    at: int,
+    missing: int,
+    shapes: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    drift: NDArray[np.float64],
+    spec: PlacementSpec,
+    is_crowd: bool,
+    names: Sequence[str] | None,
+) -> NoRoomError:
+    """The refusal of a quota, with the largest count that would have fitted."""
+    template, smallest = shapes
+    quota = quotas[at]
+    there = len(members(draft.layout(), quotas)[at])
+
+    def fit(shape: NDArray[np.bool_]) -> int:
+        occupied = draft.labels > 0
+        return there + capacity(occupied, shape, velocity=drift, spec=spec, within=quota.within)
+
+    most = fit(smallest)
     limit = f", even at {SMALLEST_SIDE} x {SMALLEST_SIDE} patches each" if is_crowd else ""
     if is_crowd and most <= LARGEST_GROUP:
         # Asked for so few, they would not be a crowd, and not be made as small.
-        larger = scaled(template, min(spec.scales))
-        most = min(most, there + capacity(trial.labels > 0, larger, velocity=drift, spec=spec))
-        limit = ""
-    _, rows, columns = trial.labels.shape
-    raise NoRoomError(
-        f"{there + missing[noun]} instances of {names[noun] if names else f'noun {noun}'} were "
-        f"asked for, but at most {most} fit beside the others on frames of {rows} x {columns} "
+        most, limit = min(most, fit(scaled(template, min(spec.scales)))), ""
+    rows, columns = frame_of(draft.before)
+    noun = names[quota.noun] if names else f"noun {quota.noun}"
+    where = f" {quota.phrase}" if quota.phrase else ""
+    return NoRoomError(
+        f"{there + missing} instances of {noun}{where} were asked for, but at most {most} fit "
+        f"{'there ' if where else ''}beside the others on frames of {rows} x {columns} "
         f"patches{limit}; ask for {most} or fewer, or for larger frames"
     )

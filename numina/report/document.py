@@ -57,6 +57,7 @@ def _target(target: TargetRecord, tally: TargetTally) -> dict[str, Any]:
         "phrase": target.phrase,
         "count": target.count,
         "spans": [list(span) for span in target.spans],
+        **({"places": _places(target)} if target.places else {}),
         "before": _counts(tally.before),
         "after": _counts(tally.after),
         "counted_by": {
@@ -64,6 +65,10 @@ def _target(target: TargetRecord, tally: TargetTally) -> dict[str, Any]:
             "after": tally.after.source if tally.after else None,
         },
     }
+
+
+def _places(target: TargetRecord) -> dict[str, int]:
+    return {place.phrase: count for place, count in target.places}
 
 
 def _counts(tally: Tally | None) -> list[int] | None:

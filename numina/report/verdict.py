@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from numina.places import told
 from numina.record import TargetRecord
 from numina.report.story import RunStory, Tally, TargetTally
 
@@ -56,7 +57,11 @@ def judge(story: RunStory) -> Verdict:
     if not targets:
         return Verdict("Nothing to count in this prompt.", "The video is the model's own.", "open")
     asked = _listed(
-        [f"{'no' if t.count == 0 else number_word(t.count)} {t.phrase}" for t in targets]
+        [
+            f"{'no' if t.count == 0 else number_word(t.count)} {t.phrase}"
+            + (f" ({told(t.places)})" if t.places else "")
+            for t in targets
+        ]
     )
     befores = [tally.before for tally in story.tallies if tally.before is not None]
     if len(befores) < len(targets):
@@ -67,6 +72,9 @@ def judge(story: RunStory) -> Verdict:
         done, outcome = _guided(targets, story.tallies)
     else:
         done, outcome = _left_alone(story, befores)
+    if any(target.places for target in targets) and story.report.decision != "continued":
+        # Counts of the video do not say where its instances are.
+        return Verdict(found, f"{done} Where they are was asked, too, and not judged here.", "open")
     return Verdict(found, done, outcome)
 
 

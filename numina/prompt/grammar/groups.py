@@ -1,8 +1,9 @@
 """From single readings to counted groups: one number for each noun, and all of its mentions."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from numina.places import covered_place
 from numina.prompt.grammar.lexicon import ARTICLES, DEFINITE, PREPOSITIONS, is_adjective
 from numina.prompt.grammar.nouns import same_noun
 from numina.prompt.grammar.numerals import is_number_word
@@ -116,7 +117,9 @@ def _settle(words: Sequence[Word], cluster: Sequence[Reading]) -> tuple[list[Rea
     counts = [reading for reading in cluster if not reading.reason]
     if not counts:
         return [], cluster[0].reason
-    kept = _without_repeats(counts)
+    kept, reason = _shared_out(_without_repeats(counts))
+    if reason:
+        return [], reason
     total, parts = kept[0], kept[1:]
     if len(parts) > 1 and total.value == sum(part.value for part in parts):
         kept = parts if _told_apart(parts) and all(part.attributes for part in parts) else [total]
@@ -135,13 +138,50 @@ def _without_repeats(counts: Sequence[Reading]) -> list[Reading]:
     kept: list[Reading] = []
     for reading in counts:
         again = any(
-            (reading.definite and earlier.value == reading.value)
-            or (reading.value == 1 < earlier.value and _is_one_of(reading, earlier))
+            reading.place in (None, earlier.place)
+            and (
+                (reading.definite and earlier.value == reading.value)
+                or (reading.value == 1 < earlier.value and _is_one_of(reading, earlier))
+            )
             for earlier in kept
         )
         if not again:
             kept.append(reading)
     return kept
+
+
+def _shared_out(readings: Sequence[Reading]) -> tuple[list[Reading], str]:
+    """One reading for each group that is said to be in several places, or why there is none."""
+    groups: dict[tuple[str, ...], list[Reading]] = {}
+    for reading in readings:
+        names = tuple(name for name in reading.attributes if name not in _ADDING)
+        groups.setdefault(names if reading.place else reading.attributes, []).append(reading)
+    shared: list[Reading] = []
+    for names, same in groups.items():
+        parts = tuple(reading for reading in same if reading.place is not None)
+        totals = [reading for reading in same if reading.place is None]
+        if not parts or len(totals) > 1:
+            shared += same
+            continue
+        if len({part.place for part in parts}) < len(parts):
+            return [], f"the prompt gives two numbers for them {_twice(parts)}"
+        covered = covered_place([part.place for part in parts if part.place is not None])
+        if covered is not None:
+            return [], f"nothing is left {covered.phrase} beside the other places"
+        whole = sum(part.value for part in parts)
+        if totals and totals[0].value < whole:
+            return [], f"the prompt gives the numbers {totals[0].value} and {whole}"
+        if totals and totals[0].value > whole:
+            doubt = f"the prompt says of {whole} of them only where they are"
+            shared.append(replace(totals[0], place_doubt=doubt))
+        else:
+            shared.append(replace(same[0], value=whole, attributes=names, parts=parts))
+    return shared, ""
+
+
+def _twice(parts: Sequence[Reading]) -> str:
+    places = [part.place.phrase for part in parts if part.place is not None]
+    return next(place for place in places if places.count(place) > 1)
 
 
 def _is_one_of(reading: Reading, earlier: Reading) -> bool:

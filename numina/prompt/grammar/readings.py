@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from numina.places import Place
 from numina.prompt.grammar.lexicon import (
     ARTICLES,
     DEFINITE,
@@ -21,6 +22,7 @@ from numina.prompt.grammar.number_sense import (
 )
 from numina.prompt.grammar.numerals import ENSEMBLES, Number, read_number
 from numina.prompt.grammar.phrases import NounPhrase, attributes, plural_phrase, singular_phrase
+from numina.prompt.grammar.place_phrases import place_at
 from numina.prompt.grammar.subjects import SHOWING, Subjects
 from numina.prompt.grammar.uncounted import (
     BODY_PARTS,
@@ -70,6 +72,10 @@ class Reading:
         reason: Why the number cannot be told; empty where it can.
         strong: Whether ``reason`` overrules other readings of the noun.
         numeral: First and last word of the number; None where no numeral says it.
+        elliptic: Whether the noun is that of a group before: "three" of "three on the right".
+        place: Part of the frame that they are said to be in.
+        place_doubt: Why a place that may be theirs is not given them; empty where none is.
+        parts: The readings of one group in several places that this one sums up.
     """
 
     value: int
@@ -84,6 +90,10 @@ class Reading:
     reason: str = ""
     strong: bool = False
     numeral: tuple[int, int] | None = None
+    elliptic: bool = False
+    place: Place | None = None
+    place_doubt: str = ""
+    parts: tuple["Reading", ...] = ()
 
 
 def read_counts(words: Sequence[Word], policy: Policy) -> tuple[Reading, ...]:
@@ -92,6 +102,7 @@ def read_counts(words: Sequence[Word], policy: Policy) -> tuple[Reading, ...]:
     while index < len(words):
         found, index = reader.read(index)
         readings.extend(found)
+        reader.note(found)
     return tuple(readings)
 
 
@@ -102,6 +113,11 @@ class _Reader:
         self._line = line
         self._policy = policy
         self._subjects = Subjects(line)
+        self._last: Reading | None = None
+
+    def note(self, found: Sequence[Reading]) -> None:
+        """Remember the last group, whose noun may be left unsaid later."""
+        self._last = next((each for each in reversed(found) if not each.reason), self._last)
 
     def read(self, index: int) -> Found:
         """Read what begins at a word."""
@@ -141,7 +157,7 @@ class _Reader:
             return self._part(index, number)
         phrase = self._phrase(number.end, number.value, index)
         if phrase is None:
-            return [], number.end
+            return self._elliptic(index, number), number.end
         if phrase.head is None or (
             number.value == 1 and self._line.lower[phrase.head] in NOUN_ADJECTIVES
         ):
@@ -245,6 +261,13 @@ class _Reader:
             numeral=(index, number.end - 1),
         )
         return [reading], number.end
+
+    def _elliptic(self, index: int, number: Number) -> list[Reading]:
+        """Read "three on the right" as three of the group before."""
+        if self._last is None or place_at(self._line, number.end) is None:
+            return []
+        numeral = (index, number.end - 1)
+        return [replace(self._last, value=number.value, numeral=numeral, elliptic=True)]
 
     def _part(self, index: int, number: Number) -> Found:
         """Read "two of the dogs", which counts no dogs, and "a dozen of eggs", which does."""
