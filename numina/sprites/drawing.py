@@ -26,6 +26,8 @@ MAIN_COLOURS: dict[str, tuple[int, int, int]] = {
 WHITE = (250, 250, 250)
 INK = (24, 24, 30)
 BROWN = (104, 84, 66)
+# Side of a body that carries a head, as a share of the sprite's.
+_BODY = 0.74
 
 # Upper and lower colour of each scenery: low in chroma, so that no scenery comes near a noun's
 # colour.
@@ -38,23 +40,26 @@ SCENERY_COLOURS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = 
 
 
 @lru_cache(maxsize=64)
-def draw_sprite(category: str, direction: str) -> tuple[Array, Array]:
+def draw_sprite(
+    category: str, direction: str, side: int = SPRITE_SIDE, head: bool = False
+) -> tuple[Array, Array]:
     """Premultiplied colour ``[Y, X, 3]`` in 0..255 and cover ``[Y, X, 1]`` in 0..1.
 
-    Fish look where they drift.
+    Fish look where they drift. A head sits on top of the body, which is smaller for it; it is the
+    same for every category, and in strong contrast to all of them.
     """
-    side = SPRITE_SIDE * _OVERSAMPLING
-    axis = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
-    y: Array = np.repeat(axis[:, None], side, axis=1)
+    fine = side * _OVERSAMPLING
+    axis = (np.arange(fine, dtype=np.float32) + 0.5) / fine * 2 - 1
+    y: Array = np.repeat(axis[:, None], fine, axis=1)
     x: Array = y.T
-    if category == "fish" and direction == "left":
-        x = -x
-    colour = np.zeros((side, side, 3), np.float32)
-    cover = np.zeros((side, side, 1), np.float32)
-    for mask, paint in _layers(category, x, y):
+    look = -x if category == "fish" and direction == "left" else x
+    layers = _headed(category, look, y) if head else _layers(category, look, y)
+    colour = np.zeros((fine, fine, 3), np.float32)
+    cover = np.zeros((fine, fine, 1), np.float32)
+    for mask, paint in layers:
         colour[mask] = paint
         cover[mask] = 1.0
-    shape = (SPRITE_SIDE, _OVERSAMPLING, SPRITE_SIDE, _OVERSAMPLING)
+    shape = (side, _OVERSAMPLING, side, _OVERSAMPLING)
     return colour.reshape(*shape, 3).mean(axis=(1, 3)), cover.reshape(*shape, 1).mean(axis=(1, 3))
 
 
@@ -104,6 +109,16 @@ def _layers(
     inner = _disc(x, y, -0.1, -0.12, 0.78, 0.76)
     shine = _disc(x, y, -0.34, -0.38, 0.2, 0.17)
     return [(ball, dark), (inner, main), (shine, WHITE)]
+
+
+def _headed(
+    category: str, x: Array, y: Array
+) -> list[tuple[NDArray[np.bool_], tuple[int, int, int]]]:
+    """The category's shape as a body, with a head as bright as nothing else in the world."""
+    body = _layers(category, x / _BODY, (y - (1 - _BODY)) / _BODY)
+    head, face = _disc(x, y, 0.0, -0.58, 0.42, 0.42), _disc(x, y, 0.0, -0.58, 0.35, 0.35)
+    eyes = _disc(x, y, -0.14, -0.62, 0.07, 0.1) | _disc(x, y, 0.14, -0.62, 0.07, 0.1)
+    return [*body, (head, INK), (face, WHITE), (eyes, INK)]
 
 
 def _disc(x: Array, y: Array, cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:

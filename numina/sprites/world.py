@@ -141,7 +141,7 @@ def render(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw a clip ``[F, Y, X, 3]``; places, speed and the scenery's texture come from `rng`."""
     step = np.array(DIRECTIONS[scene.direction]) * SPEEDS[rng.integers(len(SPEEDS))]
     background = draw_scenery(scene.scenery, FRAME_SIDE, rng)
-    low, high = _corner_range(tuple(step))
+    low, high = corner_range((int(step[0]), int(step[1])))
     corners = arrange(scene.total, low, high, SPRITE_SIDE + MIN_GAP, rng)
     names = [category for category, count in scene.groups for _ in range(count)]
     frames = np.repeat(background[None], NUM_FRAMES, axis=0)
@@ -165,9 +165,11 @@ def pose_of(frame: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _corner_range(step: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Lowest and highest corner of a sprite that drifts by `step` a frame."""
+def corner_range(
+    step: tuple[int, int], side: int = SPRITE_SIDE
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Lowest and highest corner of a sprite of some side that drifts by `step` a frame."""
     drift = [part * (NUM_FRAMES - 1) for part in step]
     low = tuple(max(0, -part) for part in drift)
-    high = tuple(FRAME_SIDE - SPRITE_SIDE - max(0, part) for part in drift)
+    high = tuple(FRAME_SIDE - side - max(0, part) for part in drift)
     return (low[0], low[1]), (high[0], high[1])
