@@ -176,7 +176,7 @@ def read_clip(
     watch = CleanPrediction(run.guidance_scale, looks.take)
     frames = first_video(run.attempt(attends, "identify", watch).output)
     counts = suite.count(frames, case)
-    true = true_layout(suite.masks(frames, case), grid_of(pipe, frames))
+    true = true_layout(suite.masks(frames, case), grid_of(pipe, frames), suite.tracked)
     nouns = range(len(case.nouns))
     present = Layout(np.zeros_like(true.labels), ())
     readings = []

@@ -116,7 +116,8 @@ class GivenLayout:
         assert plain is not None, "the runner provides the plain clip"
         assert isinstance(task.suite, MaskedSuite), "the runner refuses the others"
         masks = task.suite.masks(plain.frames, case)
-        layout = true_layout(masks, grid_of(task.pipe, plain.frames))
+        grid = grid_of(task.pipe, plain.frames)
+        layout = true_layout(masks, grid, task.suite.tracked)
         if self.misplaced:
             layout = misplaced(layout)
         seen = (tuple(layout.count(noun) for noun in range(len(case.targets))),)

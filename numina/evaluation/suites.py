@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -80,8 +80,13 @@ class Suite(Protocol):
 class MaskedSuite(Suite, Protocol):
     """A suite that knows where every instance is, to the pixel."""
 
+    @property
+    def tracked(self) -> bool:
+        """Whether a number in the masks means the same instance in every frame."""
+        ...
+
     def masks(self, frames: NDArray[np.float32], case: Case) -> list[NDArray[np.int32]]:
-        """Exact masks of every noun, ``[F, Y, X]`` each: 0 for none, then 1, 2, … per frame."""
+        """Exact masks of every noun, ``[F, Y, X]`` each: 0 for none, then 1, 2, …"""
         ...
 
 
@@ -100,6 +105,7 @@ class SpritesSuite:
     folder: Path | None = None
     settings: tuple[tuple[str, Any], ...] = ()
     counter: Counter = field(default=SpritesCounter(), kw_only=True)
+    tracked: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -25,7 +25,9 @@ def grid_of(pipe: Any, frames: NDArray[Any]) -> VideoGrid:
     )
 
 
-def true_layout(masks: Sequence[NDArray[np.int32]], grid: VideoGrid) -> Layout:
+def true_layout(
+    masks: Sequence[NDArray[np.int32]], grid: VideoGrid, tracked: bool = False
+) -> Layout:
     """Bring exact pixel masks to the grid of patches, linked over the frames.
 
     The first frame is a latent frame of its own, the others share one in equal groups, as the
@@ -34,9 +36,12 @@ def true_layout(masks: Sequence[NDArray[np.int32]], grid: VideoGrid) -> Layout:
     Args:
         masks: For each noun ``[F, Y, X]``: 0 for none, then 1, 2, … anew in each frame.
         grid: The grid of patches.
+        tracked: Whether a number means the same instance in every frame, so that there is nothing
+            to link.
 
     Returns:
-        Instances that are seen in a majority of the frames, one label each.
+        Instances that are seen in a majority of the frames, one label each; all that there are
+        where they are tracked.
 
     Raises:
         EvaluationError: If the frames do not divide into the grid.
@@ -46,16 +51,18 @@ def true_layout(masks: Sequence[NDArray[np.int32]], grid: VideoGrid) -> Layout:
     if rest or height % grid.rows or width % grid.columns:
         raise EvaluationError(f"frames of {masks[0].shape} do not divide into {grid}")
     labels = np.zeros((count, grid.rows, grid.columns), np.int16)
-    nouns: list[int] = []
+    numbers: dict[tuple[int, ...], int] = {}
     for frame in range(count):
-        parts = [(noun, mask[frame] == part) for noun, mask in enumerate(masks)
-                 for part in range(1, int(mask[frame].max()) + 1)]  # fmt: skip
+        parts = [(noun, part) for noun, mask in enumerate(masks)
+                 for part in np.unique(mask[frame]).tolist() if part > 0]  # fmt: skip
         if parts:
-            covers = np.stack([_shares(mask, grid) for _, mask in parts])
+            covers = np.stack([_shares(masks[noun][frame] == part, grid) for noun, part in parts])
+            names = [part if tracked else (*part, frame) for part in parts]
+            own = np.array([numbers.setdefault(name, len(numbers) + 1) for name in names])
             owner = _owners(covers)
-            labels[frame][owner >= 0] = owner[owner >= 0] + len(nouns) + 1
-            nouns += [noun for noun, _ in parts]
-    linked = link_tracks(Layout(labels, tuple(nouns))).layout
+            labels[frame] = np.where(owner >= 0, own[owner], 0)
+    found = Layout(labels, tuple(name[0] for name in numbers))
+    linked = found if tracked else link_tracks(found).layout
     latent = np.zeros(grid.shape, np.int16)
     latent[0] = linked.labels[0]
     for index in range(1, grid.frames):

@@ -51,6 +51,20 @@ def test_frames_that_share_a_latent_frame_share_its_patches():
     ]
 
 
+def test_tracked_instances_keep_their_number_however_far_they_jump_and_however_briefly_they_show():
+    masks = np.zeros((5, 128, 128), np.int32)
+    for frame, column in enumerate((0, 40, 40, 80, 80)):
+        masks[frame, 32:48, column : column + 16] = 3
+    masks[0, 96:112, 96:112] = 1
+    layout = true_layout([np.zeros_like(masks), masks], GRID, tracked=True)
+    assert layout.nouns == (1, 1)
+    runner = layout.labels[0, 4, 0]
+    assert [frame[4].tolist().index(runner) for frame in layout.labels] == [0, 5, 10]
+    assert layout.count_per_frame(1).tolist() == [2, 1, 1]
+    # Without its number a lone jump is another object each time, and none is there for long.
+    assert true_layout([np.zeros_like(masks), masks], GRID).count(1) == 0
+
+
 def test_one_object_has_one_label_whatever_its_number_in_each_frame():
     first, second = drifting(step=0), np.roll(drifting(step=0), 48, axis=1)
     masks = first + 2 * second
