@@ -4,7 +4,8 @@ Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is 
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
 ``noise-levels``, ``noise-levels-counts`` or ``noise-levels-confusion``. Or it is ``kernels`` with
-the KIND ``cpu`` or ``machine-code``, or ``accounting`` with the KIND ``families`` or ``nouns``.
+the KIND ``cpu`` or ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, or
+``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import accounting_tables, kernel_tables, sprites_tables
+from benchmarks import accounting_tables, hard_worlds_tables, kernel_tables, sprites_tables
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (Path("README.md"), Path("benchmarks/README.md"))
@@ -48,11 +49,14 @@ def _filled(match: re.Match[str], root: Path) -> str:
         tables, results = kernel_tables.TABLES, RESULTS
     elif name == "accounting":
         tables, results = accounting_tables.TABLES, RESULTS
+    elif name == "hard-worlds":
+        tables, results = hard_worlds_tables.TABLES, RESULTS / name
     elif name.startswith("sprites-"):
         tables, results = sprites_tables.TABLES, RESULTS / name
     else:
         raise ValueError(
-            f"there is no table of {name!r}; use accounting, kernels or a folder sprites-*"
+            f"there is no table of {name!r}; use accounting, hard-worlds, kernels or a folder "
+            "sprites-*"
         )
     kind = kind or next(iter(tables))
     if kind not in tables:
