@@ -150,3 +150,27 @@ def test_a_damaged_manifest_is_an_error(tmp_path):
     (tmp_path / MANIFEST).write_text('{"suite": ')
     with pytest.raises(FormatError, match="is no JSON"):
         settle_manifest(tmp_path, BASIS, {}, None)
+
+
+def test_a_manifest_of_another_version_is_refused(tmp_path):
+    settle_manifest(tmp_path, BASIS, {}, None)
+    stored = read_json(tmp_path / MANIFEST)
+    (tmp_path / MANIFEST).write_text(json.dumps({**stored, "format": 2}))
+    with pytest.raises(FormatError, match="another format: 2, now 1"):
+        settle_manifest(tmp_path, BASIS, {}, None)
+    (tmp_path / MANIFEST).write_text(json.dumps([stored]))
+    with pytest.raises(FormatError, match="must hold an object, got list"):
+        settle_manifest(tmp_path, BASIS, {}, None)
+
+
+def test_no_single_flipped_bit_of_a_manifest_goes_unnoticed(tmp_path):
+    settle_manifest(tmp_path, BASIS, {"plain": "Plain()"}, None)
+    content = (tmp_path / MANIFEST).read_bytes()
+    basis = content.index(b'"suite"'), content.index(b'"code"')
+    for place in range(*basis):
+        if chr(content[place]).isalnum():
+            flipped = bytearray(content)
+            flipped[place] ^= 1
+            (tmp_path / MANIFEST).write_bytes(bytes(flipped))
+            with pytest.raises(FormatError):
+                settle_manifest(tmp_path, BASIS, {"plain": "Plain()"}, None)
