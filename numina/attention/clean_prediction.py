@@ -14,10 +14,10 @@ class CleanPrediction:
     combines it, so nothing is computed twice and no forward pass is added.
 
     Args:
-        guidance_scale: Tells the scale of classifier-free guidance once a run has begun; at most
-            1 means that there is no unconditional pass.
-        on_step: Called after the last forward pass of a step with its index and the clean
-            latents ``[B, C, F, y, x]``.
+        guidance_scale: Tells the scale of classifier-free guidance of the step at hand. At 1 the
+            conditional pass says it all, and there may be no other.
+        on_step: Called once for each step, after the last forward pass that tells something, with
+            its index and the clean latents ``[B, C, F, y, x]``.
         inner: Changes predictions first.
     """
 
@@ -45,8 +45,11 @@ class CleanPrediction:
             velocity, self._conditional = velocity.chunk(2)
         elif prediction.branch == "cond":
             self._conditional = velocity
-            if scale > 1:
+            if scale != 1:
                 return
+        elif scale == 1:
+            # Of Wan's two transformers one may be guided and the other not: all passes are made.
+            return
         if prediction.branch != "cond":
             assert self._conditional is not None, "the conditional pass runs first"
             velocity = velocity + scale * (self._conditional - velocity)

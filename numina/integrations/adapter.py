@@ -108,7 +108,7 @@ class Adapter(Protocol):
         return True
 
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
-        """Scale of classifier-free guidance of the run at hand; 1 without unconditional pass."""
+        """Scale of classifier-free guidance of the step at hand; 1 without unconditional pass."""
         scale = float(getattr(pipe, "guidance_scale", 1.0))
         # CogVideoX pipelines do not say whether they guide; they do with a scale above 1.
         return scale if getattr(pipe, "do_classifier_free_guidance", scale > 1) else 1.0

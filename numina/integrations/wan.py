@@ -80,6 +80,15 @@ class WanAdapter(SeparateBlocks):
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt_clean(prompt)
 
+    def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
+        scale = super().guidance_scale(pipe, call)
+        boundary = pipe.config.get("boundary_ratio")
+        # The first scale alone decides whether there is an unconditional pass, for both models.
+        if boundary is None or not pipe.do_classifier_free_guidance:
+            return scale
+        high = pipe.current_timestep >= boundary * pipe.scheduler.config.num_train_timesteps
+        return scale if high else float(pipe._guidance_scale_2)
+
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, (WanAttnProcessor,), layer)
         return GuidedWanProcessor(stock, attend, clock, layer)

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from numina.attend import Attend, Attention, Moment, Prediction, Watch
+from numina.attention.clean_prediction import CleanPrediction
+from numina.generation.run import PipelineRun
 from numina.integrations import LoopClock, Site, adapter_for, attached, noise_scale
 from tests.calls import short_call
 
@@ -75,6 +78,33 @@ def seen_at(pipe: Any, sites: Iterable[Site], **changes: Any) -> tuple[list[Seen
 
     _, clock = through_seam(pipe, dict.fromkeys(sites, record), **changes)
     return seen, clock
+
+
+def clean_latents(
+    pipe: Any, change: Watch | None = None, **changes: Any
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """The clean latent of every step of a short run, where its scheduler of flows would go, and the
+    last latents: at its last noise level there is nothing but the clean latent.
+
+    Args:
+        pipe: The pipeline.
+        change: Changes predictions.
+        **changes: Arguments of the call.
+    """
+    theirs: list[Tensor] = []
+    ours: list[Tensor] = []
+    step = pipe.scheduler.step
+
+    def spy(output, timestep, sample, **kwargs):
+        sigmas, at = pipe.scheduler.sigmas, len(theirs)
+        theirs.append(sample + (sigmas[-1] - sigmas[at]) * output)
+        return step(output, timestep, sample, **kwargs)
+
+    run = PipelineRun(pipe, short_call(pipe, output_type="latent", **changes))
+    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    with patch.object(pipe.scheduler, "step", spy):
+        frames = run.attempt({}, "", watch).output.frames
+    return ours, theirs, frames
 
 
 def tilted(prediction: Prediction) -> Tensor:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import AlreadyGuidedError, UnsupportedModelError
 from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for, attached, noise_scale
 from tests.calls import short_call
 from tests.families import FAMILIES, LAYERS, STEPS, Family
 from tests.integrations.seam_runs import (
+    clean_latents,
     latents,
     processors,
     seen_in,
@@ -167,24 +167,10 @@ def test_a_call_without_steps_has_the_pipelines_own_number(pipe):
 @pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
 @pytest.mark.parametrize("name", [name for name in FAMILIES if FAMILIES[name].flow])
-def test_the_clean_latent_is_where_the_scheduler_would_go(
-    name, guidance_scale, change, monkeypatch
-):
+def test_the_clean_latent_is_where_the_scheduler_would_go(name, guidance_scale, change):
     """A scheduler of flows that goes straight to its last noise level finds the clean latent."""
     pipe = FAMILIES[name].build()
-    theirs, ours = [], []
-    step = pipe.scheduler.step
-
-    def spy(output, timestep, sample, **kwargs):
-        sigmas, at = pipe.scheduler.sigmas, len(theirs)
-        theirs.append(sample + (sigmas[-1] - sigmas[at]) * output)
-        return step(output, timestep, sample, **kwargs)
-
-    run = PipelineRun(pipe, short_call(pipe, output_type="latent", guidance_scale=guidance_scale))
-    monkeypatch.setattr(pipe.scheduler, "step", spy)
-    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
-    frames = run.attempt({}, "", watch).output.frames
-
+    ours, theirs, frames = clean_latents(pipe, change, guidance_scale=guidance_scale)
     assert len(ours) == len(theirs) == STEPS
     for mine, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)

@@ -7,7 +7,13 @@ from diffusers.models.transformers import transformer_wan
 
 from numina.errors import UnsupportedModelError, UnsupportedParallelismError
 from numina.integrations import Site, adapter_for, attached
-from tests.integrations.seam_runs import latents, stock_attend, through_seam
+from tests.integrations.seam_runs import (
+    clean_latents,
+    latents,
+    stock_attend,
+    through_seam,
+    tilted,
+)
 from tests.tiny_wan import tiny_wan
 
 ALL_SITES = [Site(layer, kind) for layer in range(3) for kind in ("self", "cross")]
@@ -125,3 +131,16 @@ def test_an_expanded_timestep_is_read(pipe):
     watched, clock = through_seam(pipe, dict.fromkeys(ALL_SITES, stock_attend))
     assert torch.equal(watched, plain)
     assert clock.forwards == 8
+
+
+# Above 0.8 noise there is the first transformer, below it the second.
+@pytest.mark.parametrize("change", [None, tilted])
+@pytest.mark.parametrize("scales", [(5.0, 3.0), (5.0, None), (5.0, 1.0), (5.0, 0.5), (1.0, 4.0)])
+def test_each_of_two_transformers_is_guided_by_its_own_scale(scales, change):
+    pipe = tiny_wan(two_transformers=True, boundary_ratio=0.8)
+    calls = {"guidance_scale": scales[0], "guidance_scale_2": scales[1]}
+    ours, theirs, frames = clean_latents(pipe, change, **calls)
+    assert len(ours) == len(theirs) == 4
+    for mine, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours[-1], frames, atol=1e-5, rtol=1e-5)
