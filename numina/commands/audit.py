@@ -67,7 +67,7 @@ def audit(
     width: Width = None,
     guidance_scale: GuidanceScale = None,
     negative_prompt: NegativePrompt = None,
-    fps: Fps = 16,
+    fps: Fps = None,
     device: DeviceOption = Device.AUTO,
     dtype: DTypeOption = DType.AUTO,
     offload: Offload = False,
@@ -95,6 +95,7 @@ def audit(
     from numina.auditing import audit as audit_run
     from numina.commands.running import show_progress
     from numina.errors import PromptError
+    from numina.integrations.frame_rates import frame_rate
     from numina.integrations.loading import load_pipeline
     from numina.output import claim_folder, slug
     from numina.report.audit_files import audit_file_names, audit_space_needed, write_audit
@@ -112,7 +113,12 @@ def audit(
     note(f"“{prompt}”, seed {seed}")
     note(f"loading {model}")
     loaded = load_pipeline(
-        model, revision=revision, device=device.value, dtype=dtype.value, offload=offload
+        model,
+        revision=revision,
+        device=device.value,
+        dtype=dtype.value,
+        offload=offload,
+        with_image=False,
     )
     show_progress(loaded.pipe)
     audited = audit_run(
@@ -126,7 +132,7 @@ def audit(
         **call,
         output_type="np",
     )
-    paths = write_audit(folder, audited, fps)
+    paths = write_audit(folder, audited, fps or frame_rate(loaded.pipe))
     _show(audited.record)
     for path in paths.values():
         typer.echo(f"  {path}")

@@ -16,6 +16,7 @@ from numina.commands.options import (
     Frames,
     GuidanceScale,
     Height,
+    ImageFile,
     Model,
     ModeOption,
     NegativePrompt,
@@ -32,6 +33,7 @@ from numina.commands.options import (
     given_call,
     largest_size,
     read_counts,
+    read_image,
 )
 from numina.commands.options import Preset as PresetName
 from numina.commands.screen import note
@@ -42,6 +44,7 @@ _DEFAULT_OUT = Path("numina-out")
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.", show_default=False)],
     model: Model,
+    image: ImageFile = None,
     counts: Counts = "auto",
     out: Annotated[
         Path | None,
@@ -69,7 +72,7 @@ def generate(
     width: Width = None,
     guidance_scale: GuidanceScale = None,
     negative_prompt: NegativePrompt = None,
-    fps: Fps = 16,
+    fps: Fps = None,
     device: DeviceOption = Device.AUTO,
     dtype: DTypeOption = DType.AUTO,
     offload: Offload = False,
@@ -91,6 +94,7 @@ def generate(
     from numina.commands.running import RunRequest, run_story
     from numina.commands.telling import show_story
     from numina.errors import PromptError
+    from numina.integrations.frame_rates import frame_rate
     from numina.integrations.loading import load_pipeline
     from numina.output import claim_folder, slug
     from numina.report import file_names, space_needed, write_report
@@ -98,6 +102,8 @@ def generate(
     if not prompt.strip():
         raise PromptError("the prompt is empty")
     call = given_call(steps, frames, height, width, guidance_scale, negative_prompt)
+    if image is not None:
+        call["image"] = read_image(image)
     if only_estimate:
         from numina.commands.estimating import tell_estimate
 
@@ -125,7 +131,12 @@ def generate(
     note(f"“{prompt}”, seed {seed}")
     note(f"loading {model}")
     loaded = load_pipeline(
-        model, revision=revision, device=device.value, dtype=dtype.value, offload=offload
+        model,
+        revision=revision,
+        device=device.value,
+        dtype=dtype.value,
+        offload=offload,
+        with_image=image is not None,
     )
     counting = {
         "counts": wanted,
@@ -135,6 +146,7 @@ def generate(
         "policy": policy.value,
         "on_oom": on_oom.value,
     }
+    fps = fps or frame_rate(loaded.pipe)
     request = RunRequest(prompt, seed, counting, call, compare, loaded.name, fps, loaded.revision)
     story = run_story(loaded.pipe, request)
     show_story(story, write_report(folder, story))

@@ -95,7 +95,20 @@ Counts = Annotated[
     str, typer.Option("--counts", help='"auto", "required", or JSON such as \'{"red balls": 3}\'.')
 ]
 PolicyOption = Annotated[Policy, typer.Option("--policy", help="Which articles count as one.")]
-Fps = Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames a second.")]
+Fps = Annotated[
+    int | None,
+    typer.Option(
+        "--fps", min=1, max=240, help="Frames a second.", show_default="as the model is meant to"
+    ),
+]
+ImageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--image",
+        help="First frame, for image-to-video models; stretched to the size of the video.",
+        show_default=False,
+    ),
+]
 
 # Where a size is left to the model: the largest one that is common, so that space suffices.
 _LARGEST = (121, 720, 1280)
@@ -125,6 +138,29 @@ def given_call(
         "negative_prompt": negative_prompt,
     }
     return {name: value for name, value in call.items() if value is not None}
+
+
+def read_image(path: Path) -> Any:
+    """The value of ``--image``: a PIL image in RGB, the way up that its camera says.
+
+    Raises:
+        FormatError: If there is no such file, or it holds no image that can be read.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    from numina.errors import FormatError
+
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError:
+        raise FormatError(f"--image {path} is no image of a kind that can be read") from None
+    except OSError as error:
+        # Also what is cut short.
+        told = (error.strerror or str(error)).lower()
+        raise FormatError(f"--image {path} cannot be read: {told}") from error
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FormatError(f"--image {path} cannot be read: {error}") from error
 
 
 def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:

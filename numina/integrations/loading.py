@@ -1,5 +1,6 @@
 """Load a diffusers pipeline by folder or hub name: safe weights, one commit, no code of others."""
 
+import inspect
 import json
 import re
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ def load_pipeline(
     device: str = "auto",
     dtype: str = "auto",
     offload: bool = False,
+    with_image: bool | None = None,
 ) -> LoadedPipeline:
     """Load a pipeline.
 
@@ -51,13 +53,17 @@ def load_pipeline(
         dtype: A torch dtype by name; ``"auto"`` is bfloat16 on CUDA, float32 on a CPU. The
             autoencoder stays in float32, in which it was trained, where the pipeline allows it.
         offload: Move parts to the device only while they work.
+        with_image: Whether the pipeline will be given an image; None where that is not known.
 
     Raises:
         FormatError: If there is no such model, or it is damaged.
-        UnsupportedModelError: If its pipeline is none of diffusers' own.
+        UnsupportedModelError: If its pipeline is none of diffusers' own, or takes no image though
+            there is one, or the other way round.
     """
     index, commit = _index(model, revision)
     pipeline_class = _pipeline_class(model, index)
+    if with_image is not None:
+        _check_image(model, pipeline_class, with_image)
 
     import torch
 
@@ -175,6 +181,21 @@ def _pipeline_class(model: str, index: dict[str, Any]) -> Any:
             f"{model} asks for the pipeline {name!r}, which this diffusers does not have"
         )
     return found
+
+
+def _check_image(model: str, pipeline_class: Any, with_image: bool) -> None:
+    image = inspect.signature(pipeline_class.__call__).parameters.get("image")
+    name = pipeline_class.__name__
+    if with_image and image is None:
+        raise UnsupportedModelError(
+            f"{model} is a {name}, which takes no image; leave the image out, or use a model that "
+            "makes videos from images"
+        )
+    if not with_image and image is not None and image.default is image.empty:
+        raise UnsupportedModelError(
+            f"{model} is a {name}, which starts from an image; `numina generate` takes one with "
+            "--image FILE"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,11 +1,14 @@
 """demo and generate: what they refuse before any work, what they hand on, what they write."""
 
+import io
 import json
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import torch
+from PIL import ExifTags, Image
 from report import made
 from typer.testing import CliRunner
 
@@ -164,8 +167,70 @@ def test_generate_hands_on_only_what_was_said(world, tmp_path):
     assert arguments["policy"] == "all"
     assert "height" not in arguments
     assert world.loaded == [
-        ("a/b", {"revision": None, "device": "auto", "dtype": "auto", "offload": False})
+        (
+            "a/b",
+            {
+                "revision": None,
+                "device": "auto",
+                "dtype": "auto",
+                "offload": False,
+                "with_image": False,
+            },
+        )
     ]
+
+
+def test_generate_hands_on_an_image_the_way_up_that_its_camera_says(world, tmp_path):
+    upright = Image.Exif()
+    upright[ExifTags.Base.Orientation] = 6  # a quarter turn
+    file = tmp_path / "first.png"
+    Image.new("RGBA", (24, 16), "red").save(file, exif=upright)
+    result = run("generate", "p", "--model", "a/b", "--out", tmp_path / "out", "--image", file)
+    assert result.exit_code == 0, result.output
+    ((_, arguments),) = world.counted
+    assert arguments["image"].mode == "RGB"
+    assert arguments["image"].size == (16, 24)
+    ((_, loaded),) = world.loaded
+    assert loaded["with_image"] is True
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no such file"),
+        (b"GIF?", "no image of a kind that can be read"),
+        (b"", "no image of a kind that can be read"),
+        ("half", "truncated"),
+        ("folder", "is a directory"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_told_in_one_line_before_anything_is_loaded(
+    world, tmp_path, content, complaint
+):
+    file = tmp_path / "first.png"
+    if content == "half":
+        whole = io.BytesIO()
+        Image.effect_noise((64, 64), 50).save(whole, "PNG")
+        file.write_bytes(whole.getvalue()[:1000])
+    elif content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_bytes(content)
+    result = run("generate", "p", "--model", "a/b", "--out", tmp_path / "out", "--image", file)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert "--image" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not world.loaded
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("options", "fps"), [([], 16), (["--fps", "30"], 30)])
+def test_videos_have_the_rate_that_is_asked_for_or_that_of_the_model(world, tmp_path, options, fps):
+    out = tmp_path / "out"
+    assert run("generate", "p", "--model", "a/b", "--out", out, *options).exit_code == 0
+    with av.open(out / "after.mp4") as video:
+        assert video.streams.video[0].average_rate == fps
 
 
 def test_generate_labels_counts_of_the_layout_and_names_the_revision(world, tmp_path):

@@ -116,6 +116,28 @@ def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
         load_pipeline(folder, device="cuda")
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "with_image", "complaint"),
+    [
+        ("WanPipeline", True, "WanPipeline, which takes no image"),
+        ("CogVideoXPipeline", True, "CogVideoXPipeline, which takes no image"),
+        ("WanImageToVideoPipeline", False, r"starts from an image; .*--image FILE"),
+        ("SkyReelsV2ImageToVideoPipeline", False, r"starts from an image; .*--image FILE"),
+    ],
+)
+def test_an_image_too_many_or_too_few_is_refused_before_weights_are_read(
+    tmp_path, monkeypatch, pipeline, with_image, complaint
+):
+    read = []
+    monkeypatch.setattr(
+        diffusers.DiffusionPipeline, "from_pretrained", lambda *_, **__: read.append(1)
+    )
+    folder = folder_with(tmp_path, json.dumps({"_class_name": pipeline}))
+    with pytest.raises(UnsupportedModelError, match=complaint):
+        load_pipeline(folder, device="cpu", with_image=with_image)
+    assert not read
+
+
 def test_missing_parts_are_told_in_one_line(tmp_path):
     folder = folder_with(
         tmp_path,
