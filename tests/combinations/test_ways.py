@@ -7,24 +7,28 @@ from tests.combinations.ways import WAYS, counts_are_kept
 from tests.families import FAMILIES
 from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 
-# Every way on one family of each kind; the other families take turns.
+# Every way on one family of each kind; of the other families, one model each.
 WHOLE = ("wan", "cogvideox-5b")
+OTHERS = (
+    "wan-image-2.1",
+    "wan-vace",
+    "skyreels-v2",
+    "hunyuan-video",
+    "hunyuan-video-1.5",
+    "ltx-video",
+    "ltx-2.0",
+    "mochi",
+    "allegro",
+)
+# Offloaded in groups of leaves or of blocks, in turns.
+BY_LEAVES = ("hunyuan-video", "cogvideox-2b", "wan-vace", "skyreels-v2", "ltx-2.0")
 TURNS = {
-    "model_offload": (
-        "ltx-2.0",
-        "ltx-video",
-        "allegro",
-        "hunyuan-video",
-        "hunyuan-video-1.5",
-        "mochi",
-        "wan-image-2.1",
-        "wan-vace",
-    ),
-    "sequential_offload": ("allegro", "hunyuan-video"),
-    "block_offload": ("ltx-video", "mochi"),
-    "leaf_offload": ("hunyuan-video", "cogvideox-2b"),
-    "layerwise_casting": ("allegro", "hunyuan-video", "mochi", "cogvideox-1.5"),
-    "fused_projections": ("ltx-video",),
+    "model_offload": OTHERS,
+    "sequential_offload": OTHERS,
+    "block_offload": tuple(name for name in OTHERS if name not in BY_LEAVES),
+    "leaf_offload": BY_LEAVES,
+    "layerwise_casting": (*OTHERS, "cogvideox-1.5"),
+    "fused_projections": tuple(name for name in OTHERS if FAMILIES[name].fuses),
     "native_backend": (),
     "math_backend": ("ltx-video", "hunyuan-video", "hunyuan-video-1.5", "mochi"),
 }
