@@ -21,8 +21,9 @@ from numina.attention.accounting import (
 )
 from numina.attention.extra_work import attention_flops, guidance_flops, look_flops, sketch_flops
 from numina.errors import PromptError
+from numina.generation.look_steps import verdict_step
 from numina.generation.request import Counts, default_of, resolve_request
-from numina.generation.run import denoisers, first_step_at
+from numina.generation.run import denoisers
 from numina.guidance.whole_layout import ClassTargets
 from numina.identify.sketch import SketchSpec
 from numina.integrations import adapter_for, noise_scale
@@ -304,11 +305,10 @@ def _forwards(
         return Forwards(1.0, 1.0, None)
     if noises is None:
         return Forwards(1.0, None, None)
-    step = first_step_at(tuple(noises), method.verdict)
     last = method.capture.cross_layers(size.layers)[-1] + 1
     # Of the forward that is stopped in; with passes of their own the conditional one comes first.
     begun = last / size.layers * (1.0 if size.both_branches else 0.5)
-    look = (step + begun) / len(noises)
+    look = (verdict_step(noises, method.verdict) + begun) / len(noises)
     return Forwards(1.0, rounds * look + 1.0, look)
 
 

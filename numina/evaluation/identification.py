@@ -18,8 +18,9 @@ from numina.evaluation.instances import Matches, matched_instances
 from numina.evaluation.methods import SPRITE_PATCHES
 from numina.evaluation.suites import Case, MaskedSuite
 from numina.evaluation.true_layout import grid_of, true_layout
+from numina.generation.look_steps import first_step_at
 from numina.generation.request import Counts, resolve_request
-from numina.generation.run import PipelineRun, denoisers, first_step_at
+from numina.generation.run import PipelineRun, denoisers
 from numina.integrations import Site, adapter_for
 from numina.layout import Layout
 from numina.methods.method import Method

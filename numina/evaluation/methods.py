@@ -17,8 +17,9 @@ from numina.evaluation.failure import EvaluationError
 from numina.evaluation.suites import Case, MaskedSuite
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
 from numina.generation.enforcement import Enforcement
+from numina.generation.look_steps import look_steps
 from numina.generation.request import resolve_request
-from numina.generation.run import PipelineRun, denoisers, first_step_at
+from numina.generation.run import PipelineRun, denoisers
 from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
@@ -241,7 +242,9 @@ def _guided_by(
     text = request.text()
     run = PipelineRun(pipe, {"prompt": case.prompt, **call}, on_encoded=text.measure)
     enforcement = Enforcement(method, run, text, request.num_nouns, mode)
-    looked = first_step_at(run.noises, max(method.looks)) if mode == "one-pass" else None
+    looked = None
+    if mode == "one-pass":
+        looked = min(look_steps(run.noises, method.looks, method.strength))
     if looked is None:
         enforcement.enforce([edit])
 

@@ -8,9 +8,10 @@ from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
 from numina.generation.enforcement import Enforcement
 from numina.generation.headroom import with_headroom
+from numina.generation.look_steps import look_steps
 from numina.generation.looking import Looker
 from numina.generation.outcome import Outcome
-from numina.generation.run import PipelineRun, first_step_at
+from numina.generation.run import PipelineRun
 from numina.integrations import Site
 
 
@@ -26,7 +27,7 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
         text: Nouns of the text keys.
     """
     method = looker.method
-    steps = {first_step_at(run.noises, level) for level in method.looks}
+    steps = look_steps(run.noises, method.looks, method.strength)
     enforcement = Enforcement(method, run, text, looker.request.num_nouns, "one-pass")
     guide = enforcement.guide
     captured = method.capture.cross_layers(run.num_layers)
@@ -48,7 +49,7 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
     attempt = run.attempt(attends, "generate", watch)
     return Outcome(
         attempt.output,
-        not guide.is_idle,
+        any(strength > 0 for _, strength in guide.strengths.values()),
         tuple(guide.strengths.values()),
         attempt.cost,
         attempt.cost,

@@ -28,21 +28,6 @@ def denoisers(pipe: Any) -> tuple[nn.Module, ...]:
     return tuple(model for model in found if model is not None)
 
 
-def first_step_at(noises: tuple[float, ...], level: float) -> int:
-    """First step whose noise level is ``level`` or lower.
-
-    Raises:
-        ScheduleError: If no step is, or only the last one, which leaves nothing to guide.
-    """
-    for step, noise in enumerate(noises[:-1]):
-        if noise <= level:
-            return step
-    raise ScheduleError(
-        f"none of the {len(noises)} steps but the last has a noise level of {level:.2f} or lower, "
-        "so there is nothing to look at; use more steps or a smaller shift"
-    )
-
-
 @dataclass(frozen=True)
 class Attempt:
     """One call of the pipeline, finished or stopped.
@@ -141,7 +126,7 @@ class PipelineRun:
         return other
 
     def guidance_scale(self) -> float:
-        """Scale of classifier-free guidance of the run at hand; 1 where there is none."""
+        """Scale of classifier-free guidance of the step at hand; 1 where there is none."""
         return self._adapter.guidance_scale(self._pipe, self._call)
 
     def attempt(

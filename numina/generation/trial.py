@@ -10,8 +10,9 @@ from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
 from numina.generation.enforcement import Enforcement
 from numina.generation.headroom import with_headroom
+from numina.generation.look_steps import verdict_step
 from numina.generation.looking import Looker, Verdict
-from numina.generation.run import PipelineRun, first_step_at, stop_at
+from numina.generation.run import PipelineRun, stop_at
 from numina.integrations import Site
 from numina.record import Cost
 
@@ -58,7 +59,7 @@ def try_run(
         round_: 0 for the unguided run, then 1, 2, … for every guided one.
     """
     method = looker.method
-    step = first_step_at(run.noises, method.verdict)
+    step = verdict_step(run.noises, method.verdict)
     captured = method.capture.cross_layers(run.num_layers)
     features = method.capture.feature_layer(run.num_layers)
     enforcement = Enforcement(method, run, text, looker.request.num_nouns, "restart")

@@ -12,7 +12,8 @@ from numina.evaluation.identification import READERS, ReadClip, Reader, Reading,
 from numina.evaluation.instances import Matches, matched_instances
 from numina.evaluation.lines import LineFile, lines_of
 from numina.evaluation.noise_levels import agreeing, figures, read_noise_levels
-from numina.generation.run import PipelineRun, first_step_at
+from numina.generation.look_steps import first_step_at
+from numina.generation.run import PipelineRun
 from numina.layout import Layout
 from numina.methods.paper import Paper
 from numina.methods.robust import Robust

@@ -19,7 +19,8 @@ from numina.evaluation.methods import (
     Searched,
     methods_named,
 )
-from numina.generation.run import PipelineRun, first_step_at
+from numina.generation.look_steps import first_step_at
+from numina.generation.run import PipelineRun
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import RobustPlan
 from numina.methods.robust import Robust

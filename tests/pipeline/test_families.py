@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from numina.generation.run import PipelineRun, first_step_at
+from numina.generation.look_steps import first_step_at
+from numina.generation.run import PipelineRun
 from tests.calls import wide_call
 from tests.families import FAMILIES, LAYERS, STEPS, Family
 from tests.integrations.seam_runs import processors
