@@ -182,8 +182,7 @@ def _source(folder: Path, manifests: Sequence[dict[str, Any]], clips: int) -> st
         f"diffusers {manifests[0]['versions']['diffusers']}",
         *([f"commit {', '.join(sorted(commits))}"] if commits else []),
     ]
-    path = folder.as_posix()
-    return f"<sub>From [`{path}`]({path}): {'; '.join(told)}.</sub>"
+    return f"<sub>From `{folder.as_posix()}`: {'; '.join(told)}.</sub>"
 
 
 TABLES: dict[str, Callable[[Path, Path], list[str]]] = {

@@ -50,8 +50,8 @@ def table(root, kind):
     text = f"<!-- table:hard-worlds {kind} -->\n<!-- /table -->\n"
     lines = filled(text, root).splitlines()
     assert lines[-2] == (
-        "<sub>From [`benchmarks/results/cpu/hard-worlds`](benchmarks/results/cpu/hard-worlds): 10 "
-        "clips, from seed 7 in every world; torch 2.13.0; diffusers 0.42.1; commit 01234567.</sub>"
+        "<sub>From `benchmarks/results/cpu/hard-worlds`: 10 clips, from seed 7 in every world; "
+        "torch 2.13.0; diffusers 0.42.1; commit 01234567.</sub>"
     )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:-3]]
     head, _, *body = rows
