@@ -20,7 +20,17 @@ from ..key_groups import KeyGroups
 from ..layout_bias import LayoutBias
 from . import launch, operands
 from .configs import Form
-from .flash import LN2, LOWEST, absorb, block_of, multiply, multiply_values, rows_at, store_rows
+from .flash import (
+    HUGE,
+    LN2,
+    LOWEST,
+    absorb,
+    block_of,
+    multiply,
+    multiply_values,
+    rows_at,
+    store_rows,
+)
 from .noun_probs import store_noun_probs
 from .score_bias import finish_scores, first_offset
 
@@ -141,7 +151,7 @@ def attention_kernel(
 
     queries = rows_at(query, batch, head, rows[:, None], here[:, None], offs_d[None, :], HEAD_DIM)
     total = tl.zeros([BLOCK_M, BLOCK_C], tl.float32)
-    row_max = tl.full([BLOCK_M], LOWEST, tl.float32)
+    row_max = tl.full([BLOCK_M], LOWEST if ONE_TILE else -HUGE, tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
 
     # The plain blocks are those before `end`, less `gap` blocks from `gap_at` on.
@@ -170,6 +180,14 @@ def attention_kernel(
                     value, batch, head, start, offs_n[:, None], offs_c[None, :], COLUMNS
                 )
                 total = multiply_values(probs, values, total, INTERPRETED)
+        # The tail rounds scores before it looks for a pivot among them: it can take any, and takes
+        # all blocks where the loop met none but huge ones, or none at all, in a row.
+        if tl.max(tl.abs(row_max)) >= HUGE:
+            end -= end
+            gap -= gap
+            total = tl.zeros([BLOCK_M, BLOCK_C], tl.float32)
+            row_max = tl.full([BLOCK_M], LOWEST, tl.float32)
+            row_sum = tl.zeros([BLOCK_M], tl.float32)
 
     tail = 1 if ONE_TILE else tl.cdiv(num_keys, BLOCK_N) - (end - gap)
     for step in tl.range(0, tail, num_stages=1):

@@ -12,6 +12,9 @@ LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
 # The finite pivot of a row without a key: -inf less -inf would be NaN.
 LOWEST = tl.constexpr(-3.4028234663852886e38)
+# Scores from here on are rounded by 1 and more. `absorb` rounds a pivot but, where it has a factor,
+# no score, so with larger ones the largest probability of a row could be anything from 0 to inf.
+HUGE = tl.constexpr(16777216.0)
 
 
 @triton.jit
@@ -76,7 +79,7 @@ def absorb(scores, factor, total, row_max, row_sum):
     """One step of the online softmax: probabilities of a tile, and what was before rescaled.
 
     ``factor`` is not negative and brings ``scores`` to units of ``ln 2``; inside the fused
-    multiply-add it is free.
+    multiply-add it is free. Unless it is 1, no pivot may reach ``HUGE``.
     """
     new_max = tl.maximum(row_max, tl.max(scores, 1) * factor)
     probs = tl.exp2(tl.fma(scores, factor, -new_max[:, None]))

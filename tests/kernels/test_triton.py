@@ -158,6 +158,33 @@ def test_a_negative_scale_is_a_scale():
         torch.testing.assert_close(got, true)
 
 
+@pytest.mark.parametrize("turn", [1, -1], ids=["high", "low"])
+@pytest.mark.parametrize("huge", [slice(None), slice(0, 2 * TILE), slice(3 * TILE, None)], ids=str)
+@pytest.mark.parametrize("size", [2.0**9, 2.0**13, 2.0**25, 6e4])
+def test_scores_that_are_rounded_by_many_nats_keep_the_largest_probability(size, huge, turn):
+    """A pivot that is rounded where the scores are not would be off by ``exp`` of that much."""
+    query, key, value, groups, bias, _ = place(
+        *PLACES["in the middle"], dtype=torch.float16 if size == 6e4 else torch.bfloat16, queries=24
+    )
+    large = torch.full_like(query, size) * (1 + query.tanh() / 16)
+    key[:, huge] = turn * size * (1 + key[:, huge].tanh() / 16)
+
+    for given in (None, bias):
+        expected, expected_lse = biased_attention(large, key, value, given, impl="eager")
+        output, lse, probs = biased_attention_with_probs(
+            large.to(DEVICE), key.to(DEVICE), value.to(DEVICE), groups.to(DEVICE),
+            None if given is None else given.to(DEVICE), impl="triton",
+        )  # fmt: skip
+        assert probs.isfinite().all()
+        torch.testing.assert_close(lse.cpu(), expected_lse, rtol=1e-6, atol=1e-3)
+        assert output.isfinite().all()
+        # Of keys within rounding of each other any may be the largest, but one of them is.
+        assert (output.cpu().abs().amax(-1) > 0).all()
+        assert (output.cpu().abs() <= value.abs().amax()).all()
+        if size < 2.0**13:
+            torch.testing.assert_close(output.cpu(), expected, rtol=2e-2, atol=2e-2)
+
+
 def test_results_of_far_apart_rows_are_written_where_they_belong(monkeypatch):
     query, key, _ = make_qkv(1, 9, 70, 2, 16, dtype=torch.float32)
     x = torch.randn(1, 70, 2, 40)
