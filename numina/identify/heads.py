@@ -182,7 +182,8 @@ def _gray(features: Tensor) -> Tensor:
     low = features.amin(dim=2, keepdim=True)
     spread = features.amax(dim=2, keepdim=True) - low
     stretched = (features - low) / torch.where(spread > 0, spread, 1.0)
-    return stretched @ stretched.new_tensor(_GRAY)
+    # A list made a tensor would be copied to the device while the host waits.
+    return stretched @ torch.stack([stretched.new_full((), weight) for weight in _GRAY])
 
 
 def _block_spread(gray: Tensor, weights: HeadWeights) -> Tensor:

@@ -1,11 +1,9 @@
-"""Jacobi's eigenvectors against LAPACK's, and no value asked from the device."""
+"""Jacobi's eigenvectors against LAPACK's."""
 
 import pytest
 import torch
 
 from numina.identify.jacobi import symmetric_eigen
-from numina.identify.sketch import frame_features
-from numina.video import VideoGrid
 
 
 def gram(size: int, rank: int, batch: tuple[int, ...] = (3, 2)) -> torch.Tensor:
@@ -63,10 +61,3 @@ def test_nought_and_diagonal_matrices_stay():
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"matrices must be \[..., C, C\], got \(2, 3\)"):
         symmetric_eigen(torch.zeros(2, 3))
-
-
-def test_the_sketch_asks_the_device_for_no_value():
-    # A tensor on the meta device has no values: whoever asks for one gets an error.
-    grid = VideoGrid(frames=2, rows=4, columns=5)
-    query, key = (torch.empty(1, grid.tokens, 3, 16, device="meta") for _ in range(2))
-    assert frame_features(query, key, grid).shape == (2, 3, 20, 3)
