@@ -62,12 +62,15 @@ def cpu_table(root: Path, results: Path) -> list[str]:
 def cpu_files(root: Path, results: Path) -> list[Path]:
     """Result files of ``benchmarks/kernels/cpu.py``, by rising number of queries.
 
+    Those of Wan 1.3B, which are named after that number; others are named after a model.
+
     Raises:
         FileNotFoundError: If there are none.
     """
-    paths = sorted((root / results).glob("kernels-*.json"), key=lambda path: _queries(path.stem))
+    found = (root / results).glob("kernels-[0-9]*.json")
+    paths = sorted(found, key=lambda path: _queries(path.stem))
     if not paths:
-        raise FileNotFoundError(f"there is no {results / 'kernels-*.json'}")
+        raise FileNotFoundError(f"there is no {results / 'kernels-[0-9]*.json'}")
     return paths
 
 

@@ -4,7 +4,8 @@ One process; in every repeat all providers run one after the other, so that what
 machine disturbs all of them. Ratios are of medians. Every provider computes the same function: the
 dense bias of ``scaled_dot_product_attention`` is the layout bias written out, and the folded keys
 are the same text. Beside the time of the clock stands the time of the processor, which a busy
-neighbour changes less.
+neighbour changes less. Each row names the operators that ran, and so torch's choice of a kernel,
+and has its error against float64 and its peak memory.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.kernels.comparing import kernels_of
+from benchmarks.kernels.cpu_errors import MapErrors, TextErrors
 from benchmarks.kernels.provenance import commit, processor
-from benchmarks.kernels.shapes import REAL_KEYS
+from benchmarks.kernels.shapes import REAL_KEYS, SHAPES, Shape
 from benchmarks.kernels.text_attention import TextAttention
 from numina_kernels import (
     AttentionMap,
@@ -39,28 +43,13 @@ from numina_kernels import (
 from numina_kernels.impl import Impl, is_installed
 from numina_kernels.testing import make_qkv
 
-HEADS, HEAD_DIM, KEYS = 12, 128, 512
-# One and three latent frames of Wan-1.3B at 480p, and a whole video of 81 frames.
-QUERIES = {"wan-1.3b-480p 1 frame": 1560, "wan-1.3b-480p 3 frames": 4680, "wan-1.3b-480p": 32760}
-TINY = {"tiny": 100}
+# The frames that are taken of each model: one and three latent frames, and a whole video.
+FRAMES = {"wan-1.3b-480p": (1, 3, 21), "wan-14b-480p": (1,), "wan-ti2v-5b-704p": (1, 3)}
+TINY = Shape("tiny", 12, 128, 1, 100, 512)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SKETCH_COLUMNS = 16
 # A map of one frame's self-attention has no more; that of a whole video is nobody's question.
 MOST_PATCHES = 4680
-# Rows whose error is measured: float64 scores of all of them would fill the memory.
-CHECKED = 128
-
-# Whose peak memory is measured: each takes a process of its own. The dense bias is an input, and
-# its size is told beside the rows.
-PEAKS = (
-    "sdpa dense bias",
-    "cpu biased",
-    "cpu biased and probs",
-    "cpu folded and probs",
-    "eager biased and probs",
-    "eager folded and probs",
-)
-
 # Numerator, denominator: what a reader asks. "cpu" is the C++.
 RATIOS = {
     "biased / SDPA with dense bias": ("cpu biased", "sdpa dense bias"),
@@ -79,21 +68,61 @@ RATIOS = {
 }
 
 
+def sizes() -> dict[str, Shape]:
+    """Every shape that can be timed, by the name that a result gives it."""
+    found = {TINY.name: TINY}
+    for shape in SHAPES:
+        for frames in FRAMES.get(shape.name, ()):
+            some = f" {frames} frame{'s' * (frames > 1)}" if frames < shape.frames else ""
+            found[shape.name + some] = replace(shape, frames=frames)
+    return found
+
+
 @dataclass(frozen=True)
 class Case:
-    """Cross-attention to a padded text, and the same with the padding folded."""
+    """Cross-attention to a padded text, and the same with the padding folded.
+
+    ``errors`` are those of either: both are one function.
+    """
 
     whole: TextAttention
     folded: TextAttention
+    errors: TextErrors
 
     @classmethod
-    def make(cls, queries: int, dtype: torch.dtype) -> "Case":
-        whole = TextAttention.make(queries, KEYS, HEADS, HEAD_DIM, real_keys=REAL_KEYS, dtype=dtype)
-        return cls(whole, whole.folded(REAL_KEYS))
+    def make(cls, shape: Shape, dtype: torch.dtype) -> "Case":
+        sizes = (shape.queries, shape.keys, shape.heads, shape.head_dim)
+        whole = TextAttention.make(*sizes, real_keys=REAL_KEYS, dtype=dtype)
+        return cls(whole, whole.folded(REAL_KEYS), TextErrors(whole))
 
 
-def providers(case: Case) -> dict[str, Callable[[], Any]]:
-    """What is timed; each call returns the output first, where it has one."""
+@dataclass(frozen=True)
+class Timed:
+    """One way to one result.
+
+    Attributes:
+        call: What is timed; returns its result first, where it has several.
+        error: Tells the largest error of that result.
+    """
+
+    call: Callable[[], Any]
+    error: Callable[[Tensor], float]
+
+    def __call__(self) -> Any:
+        return self.call()
+
+
+def providers(shape: Shape, case: Case) -> dict[str, Timed]:
+    """All that is timed of a shape, whose attention to a text is ``case``."""
+    found = _sdpa(case)
+    for impl in (Impl.CPU, Impl.EAGER):
+        found |= _ours(impl, case)
+    if shape.queries <= MOST_PATCHES:
+        found |= _maps(shape, case.whole.query.dtype)
+    return found
+
+
+def _sdpa(case: Case) -> dict[str, Timed]:
     whole, folded = case.whole, case.folded
     # Written out before anything is measured: to a rival the dense bias is an input.
     dense, folded_dense = whole.dense, folded.dense
@@ -102,64 +131,66 @@ def providers(case: Case) -> dict[str, Callable[[], Any]]:
         tensors = (tensor.transpose(1, 2) for tensor in (inputs.query, inputs.key, inputs.value))
         return F.scaled_dot_product_attention(*tensors, attn_mask=dense).transpose(1, 2)
 
-    calls: dict[str, Callable[[], Any]] = {
-        "sdpa": lambda: sdpa(whole, None),
-        "sdpa dense bias": lambda: sdpa(whole, dense),
-        "sdpa folded dense bias": lambda: sdpa(folded, folded_dense),
+    return {
+        "sdpa": Timed(lambda: sdpa(whole, None), case.errors.plain),
+        "sdpa dense bias": Timed(lambda: sdpa(whole, dense), case.errors.biased),
+        "sdpa folded dense bias": Timed(lambda: sdpa(folded, folded_dense), case.errors.biased),
     }
-    for impl in (Impl.CPU, Impl.EAGER):
-        calls |= _calls_of(impl, case)
-    return calls
 
 
-def _calls_of(impl: Impl, case: Case) -> dict[str, Callable[[], Any]]:
-    whole, folded = case.whole, case.folded
+def _ours(impl: Impl, case: Case) -> dict[str, Timed]:
+    whole, folded, errors = case.whole, case.folded, case.errors
     tensors = (whole.query, whole.key, whole.value)
     few = (folded.query, folded.key, folded.value)
     return {
-        f"{impl}": lambda: biased_attention(*tensors, impl=impl),
-        f"{impl} biased": lambda: biased_attention(*tensors, whole.bias, impl=impl),
-        f"{impl} biased and probs": lambda: biased_attention_with_probs(
-            *tensors, whole.groups, whole.bias, impl=impl
+        f"{impl}": Timed(lambda: biased_attention(*tensors, impl=impl), errors.plain),
+        f"{impl} biased": Timed(
+            lambda: biased_attention(*tensors, whole.bias, impl=impl), errors.biased
         ),
-        f"{impl} token probs": lambda: token_probs(*tensors[:2], whole.groups, impl=impl),
-        f"{impl} folded": lambda: biased_attention(*few, folded.bias, impl=impl),
-        f"{impl} folded and probs": lambda: biased_attention_with_probs(
-            *few, folded.groups, folded.bias, impl=impl
+        f"{impl} biased and probs": Timed(
+            lambda: biased_attention_with_probs(*tensors, whole.groups, whole.bias, impl=impl),
+            errors.biased,
+        ),
+        f"{impl} token probs": Timed(
+            lambda: token_probs(*tensors[:2], whole.groups, impl=impl), errors.probs
+        ),
+        f"{impl} folded": Timed(
+            lambda: biased_attention(*few, folded.bias, impl=impl), errors.biased
+        ),
+        f"{impl} folded and probs": Timed(
+            lambda: biased_attention_with_probs(*few, folded.groups, folded.bias, impl=impl),
+            errors.biased,
         ),
     }
 
 
-def map_providers(patches: int, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
-    """Sketches of one frame's self-attention map."""
-    query, key, _ = make_qkv(1, patches, patches, HEADS, HEAD_DIM, dtype=dtype)
-    columns = torch.randn(1, patches, HEADS, SKETCH_COLUMNS)
-    calls: dict[str, Callable[[], Any]] = {}
+def _maps(shape: Shape, dtype: torch.dtype) -> dict[str, Timed]:
+    """Products of a sketch with one self-attention map."""
+    patches = shape.queries
+    query, key, _ = make_qkv(1, patches, patches, shape.heads, shape.head_dim, dtype=dtype)
+    columns = torch.randn(1, patches, shape.heads, SKETCH_COLUMNS)
+    errors = MapErrors(query, key, columns)
+    found: dict[str, Timed] = {}
     for impl in (Impl.CPU, Impl.EAGER):
         attention = AttentionMap(query, key, impl=impl)
         _ = attention.lse
-        calls |= {
-            f"{impl} map apply": lambda attention=attention: attention.apply(columns),
-            f"{impl} map apply transposed": lambda attention=attention: attention.apply_transposed(
-                columns
+        found |= {
+            f"{impl} map apply": Timed(partial(attention.apply, columns), errors.product),
+            f"{impl} map apply transposed": Timed(
+                partial(attention.apply_transposed, columns), errors.transposed
             ),
         }
-    return calls
+    return found
 
 
-def error_of(name: str, call: Callable[[], Any], case: Case) -> float | None:
-    """Largest error of the first rows against float64; None for what gives no output."""
-    output = call()
-    if "map" in name or "token probs" in name:
-        return None
-    output = (output if isinstance(output, Tensor) else output[0])[:, :CHECKED].double()
-    # The bias before it was rounded to a dtype: it is part of what a dense bias costs.
-    first = case.whole.rows(torch.arange(output.shape[1]))
-    exact = first.exact(biased="bias" in name or "folded" in name)
-    return (output - exact).abs().max().item()
+def looked_at(timed: Timed) -> dict[str, Any]:
+    """The error of a call and the operators that ran, torch's choice of a kernel among them."""
+    result = timed()
+    result = result if isinstance(result, Tensor) else result[0]
+    return {"max_error": timed.error(result), "kernels": kernels_of(timed, torch.device("cpu"))}
 
 
-def peak_of(name: str, queries: int, dtype: str) -> int | None:
+def peak_of(name: str, shape: str, dtype: str) -> int | None:
     """Bytes that one call had resident beyond its inputs; None where that is not to be had.
 
     Measured in a process of its own, in which freed memory goes back at once: a buffer that an
@@ -167,18 +198,8 @@ def peak_of(name: str, queries: int, dtype: str) -> int | None:
     """
     if not Path("/proc/self/status").exists():
         return None
-    command = [
-        sys.executable,
-        __file__,
-        "--peak",
-        name,
-        "--queries",
-        str(queries),
-        "--dtype",
-        dtype,
-    ]
     done = subprocess.run(
-        command,
+        [sys.executable, __file__, "--peak", name, "--of", shape, "--dtype", dtype],
         capture_output=True,
         text=True,
         check=True,
@@ -187,12 +208,13 @@ def peak_of(name: str, queries: int, dtype: str) -> int | None:
     return int(done.stdout)
 
 
-def _print_peak(name: str, queries: int, dtype: str) -> None:
-    call = providers(Case.make(queries, DTYPES[dtype]))[name]
+def _print_peak(name: str, shape: str, dtype: str) -> None:
+    size = sizes()[shape]
+    timed = providers(size, Case.make(size, DTYPES[dtype]))[name]
     # Forget the largest size so far.
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
-    result = call()
+    result = timed()
     print(_resident("VmHWM") - before)
     del result
 
@@ -202,8 +224,8 @@ def _resident(field: str) -> int:
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def measure(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, Any]]:
-    """Time all calls in turn, ``repeats`` times; they are warm from the errors."""
+def measure(calls: dict[str, Timed], repeats: int) -> dict[str, dict[str, Any]]:
+    """Time all calls in turn, ``repeats`` times; they are warm from being looked at."""
     rows: dict[str, dict[str, Any]] = {name: {"seconds": [], "cpu_seconds": []} for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
@@ -226,26 +248,26 @@ def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def run(shapes: dict[str, int], repeats: int, with_peaks: bool) -> list[dict[str, Any]]:
+def run(names: Sequence[str], repeats: int, with_peaks: bool) -> list[dict[str, Any]]:
     """All shapes and dtypes; prints the ratios as they come."""
     results = []
-    for shape, queries in shapes.items():
+    for shape_name in names:
+        shape = sizes()[shape_name]
         for name, dtype in DTYPES.items():
-            case = Case.make(queries, dtype)
-            calls = providers(case)
-            if queries <= MOST_PATCHES:
-                calls |= map_providers(queries, dtype)
-            errors = {each: error_of(each, call, case) for each, call in calls.items()}
+            case = Case.make(shape, dtype)
+            calls = providers(shape, case)
+            looks = {each: looked_at(call) for each, call in calls.items()}
             rows = measure(calls, repeats)
             for each, row in rows.items():
-                row["max_error"] = errors.get(each)
-                if with_peaks and each in PEAKS:
-                    row["peak_bytes"] = peak_of(each, queries, name)
+                row |= looks[each]
+                if with_peaks:
+                    row["peak_bytes"] = peak_of(each, shape_name, name)
             results.append(
                 {
-                    "shape": shape, "dtype": name, "queries": queries, "keys": KEYS,
-                    "folded_keys": case.folded.key.shape[1], "heads": HEADS,
-                    "head_dim": HEAD_DIM, "dense_bias_bytes": case.whole.dense.nbytes,
+                    "shape": shape_name, "dtype": name, "queries": shape.queries,
+                    "keys": shape.keys, "folded_keys": case.folded.key.shape[1],
+                    "heads": shape.heads, "head_dim": shape.head_dim,
+                    "dense_bias_bytes": case.whole.dense.nbytes,
                     "ratios": ratios(rows), "rows": rows,
                 }
             )  # fmt: skip
@@ -284,10 +306,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="result file; must not exist")
     parser.add_argument("--tiny", action="store_true", help="a shape that only shows it runs")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--queries", type=int, help="only the shape with so many queries")
+    parser.add_argument("--shape", choices=FRAMES, help="only this model; all by default")
+    parser.add_argument("--queries", type=int, help="only shapes with so many queries")
     parser.add_argument("--threads", type=int, help="threads of torch; all cores by default")
     parser.add_argument("--no-peaks", action="store_true", help="measure no memory")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--of", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)
     if not is_installed(Impl.CPU):
@@ -298,17 +322,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(parsed.threads)
 
     if parsed.peak is not None:
-        _print_peak(parsed.peak, parsed.queries, parsed.dtype)
+        _print_peak(parsed.peak, parsed.of, parsed.dtype)
         return
 
-    shapes = TINY if parsed.tiny else QUERIES
-    if parsed.queries is not None:
-        shapes = {name: size for name, size in shapes.items() if size == parsed.queries}
+    shapes = {
+        name: shape
+        for name, shape in sizes().items()
+        if (name == TINY.name) == parsed.tiny
+        and parsed.shape in (None, shape.name)
+        and parsed.queries in (None, shape.queries)
+    }
     if not shapes:
-        parser.error(f"--queries must be one of {list(QUERIES.values())}, got {parsed.queries}")
+        parser.error(
+            f"there is no shape of {parsed.shape or 'any model'} with {parsed.queries} queries; "
+            f"choose from {[f'{name}: {shape.queries}' for name, shape in sizes().items()]}"
+        )
     result = provenance(parsed)
     with torch.no_grad():
-        result["results"] = run(shapes, parsed.repeats, not parsed.no_peaks)
+        result["results"] = run(list(shapes), parsed.repeats, not parsed.no_peaks)
     if parsed.out is not None:
         parsed.out.parent.mkdir(parents=True, exist_ok=True)
         parsed.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -18,17 +18,17 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def benchmark_main(monkeypatch):
+def cpu(monkeypatch):
     spec = importlib.util.spec_from_file_location("benchmark_cpu", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "benchmark_cpu", module)
     spec.loader.exec_module(module)
-    return module.main
+    return module
 
 
-def test_the_benchmark_writes_ratios_and_errors(benchmark_main, tmp_path, capsys):
+def test_the_benchmark_writes_ratios_and_errors(cpu, tmp_path, capsys):
     file = tmp_path / "deeper" / "result.json"
-    benchmark_main(["--tiny", "--no-peaks", "--repeats", "1", "--out", str(file)])
+    cpu.main(["--tiny", "--no-peaks", "--repeats", "1", "--out", str(file)])
 
     result = json.loads(file.read_text())
     assert [row["dtype"] for row in result["results"]] == ["float32", "bfloat16"]
@@ -39,9 +39,38 @@ def test_the_benchmark_writes_ratios_and_errors(benchmark_main, tmp_path, capsys
         assert all(len(row["seconds"]) == 1 for row in rows.values())
         # All providers compute the same function.
         loosest = 1e-3 if case["dtype"] == "float32" else 1e-1
-        for name, row in rows.items():
-            assert (row["max_error"] is None) == ("map" in name or "token probs" in name)
-            assert row["max_error"] is None or row["max_error"] < loosest
+        for row in rows.values():
+            assert 0 < row["max_error"] < loosest
+        for name in ("sdpa", "sdpa dense bias", "sdpa folded dense bias"):
+            assert any("_scaled_dot_product_" in kernel for kernel in rows[name]["kernels"])
+        for name in ("cpu token probs", "cpu map apply transposed"):
+            assert any(kernel.startswith("numina") for kernel in rows[name]["kernels"])
     with pytest.raises(SystemExit):
-        benchmark_main(["--tiny", "--out", str(file)])
+        cpu.main(["--tiny", "--out", str(file)])
     assert "never overwritten" in capsys.readouterr().err
+
+
+def test_shapes_of_several_models_can_be_timed(cpu):
+    found = cpu.sizes()
+    assert found["wan-1.3b-480p"].queries == 32760
+    assert {found[f"wan-{name} 1 frame"].heads for name in ("1.3b-480p", "14b-480p")} == {12, 40}
+    # One name, one shape: a result is found again by its name.
+    assert found["wan-ti2v-5b-704p 3 frames"].queries == 3 * 880
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--shape", "wan-14b-480p", "--queries", "7"], ["--tiny", "--queries", "7"]]
+)
+def test_a_shape_that_there_is_not_is_refused(cpu, arguments, capsys):
+    with pytest.raises(SystemExit):
+        cpu.main(arguments)
+    assert "with 7 queries; choose from" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
+@pytest.mark.parametrize("name", ["sdpa", "eager map apply"])
+def test_memory_is_measured_in_a_process_of_its_own(cpu, name):
+    # The result alone is so large.
+    columns = 128 if name == "sdpa" else 16
+    assert 4 * 100 * 12 * columns <= cpu.peak_of(name, "tiny", "float32") < 2**28

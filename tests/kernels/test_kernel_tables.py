@@ -40,6 +40,8 @@ def test_the_cpu_table_has_a_column_per_file_in_the_order_of_queries(root):
     for queries, ratio in ((32760, 0.5), (1560, 0.75)):
         path = root / RESULTS / f"kernels-{queries}.json"
         path.write_text(json.dumps(cpu_file(queries, ratio)))
+    # Of another model, whose rows have no column here.
+    (root / RESULTS / "kernels-wan-14b-480p.json").write_text(json.dumps(cpu_file(1560, 0.25)))
     lines = filled("<!-- table:kernels cpu -->\n<!-- /table -->\n", root).splitlines()
     assert lines[1] == "|  | 1,560 queries, float32 | 32,760 queries, float32 |"
     assert lines[3] == "| biased / SDPA with dense bias | 0.75 | 0.50 |"
