@@ -64,7 +64,7 @@ _INTERPRETED = (LaunchConfig(128, 64, 4, 1),)
 
 # 128 x 64 with two warp groups is the largest tile whose masked tail, which holds scores, output
 # and the bias of a noun at once, spills nothing: 128 x 128 spills 114 registers on sm_90. Three
-# stages take 128 of 227 KiB there and 96 KiB on sm_80, which small cards of that family have too.
+# stages take 128 of 227 KiB there.
 _WIDE = (LaunchConfig(128, 64, 8, 3),)
 # An output of 256 columns takes twice the registers: 128 x 64 spills.
 _WIDE_256 = (LaunchConfig(64, 64, 8, 2), LaunchConfig(64, 32, 8, 1))
@@ -109,15 +109,18 @@ _ONE_TILE_64 = (LaunchConfig(64, 128, 4, 1),)
 _TABLE = {
     # Scores, output and operands share the registers here. The padding of 96 to 128 masks loads
     # beside them: 128 x 64 spills 14 registers, 128 x 32 up to 5 with three stages, with two none.
-    # Of 256, 64 queries spill hundreds with any number of keys, 32 none. The one tile with 128
-    # queries on eight warps spills 8 where the head dimension is 64, with 64 on four none. Products
-    # of float32 spill 200 with 32 keys in any tile, with 16 none; those of 16 bits, and peaks of a
-    # head dimension of 256, spill a few on eight warps with Triton 3.6.
+    # Of 128, three stages spill 2 with Triton 3.6, two none. Of 256, 64 queries spill hundreds with
+    # any number of keys; 32 x 64 spills 2 with two stages and Triton 3.6, with three none, and
+    # where those do not fit, 32 x 32 spills none. The one tile with 128 queries on eight warps
+    # spills 8 where the head dimension is 64, with 64 on four none. Products of float32 spill 200
+    # with 32 keys in any tile, with 16 none; those of 16 bits, and peaks of a head dimension of
+    # 256, spill a few on eight warps with Triton 3.6.
     80: _SHARED
     | {
         (Form.STREAM, 16, 64): _WIDE,
         (Form.STREAM, 16, 96): (LaunchConfig(128, 32, 8, 2),),
-        (Form.STREAM, 16, 256): (LaunchConfig(32, 64, 8, 2), LaunchConfig(32, 32, 8, 2)),
+        (Form.STREAM, 16, 128): (LaunchConfig(128, 64, 8, 2),),
+        (Form.STREAM, 16, 256): (LaunchConfig(32, 64, 8, 3), LaunchConfig(32, 32, 8, 2)),
         (Form.ONE_TILE, 16, 128): _ONE_TILE_64,
         (Form.PRODUCT, 16, 64): _PRODUCT,
         (Form.PRODUCT, 16, 128): (LaunchConfig(128, 64, 4, 3),),
