@@ -96,7 +96,8 @@ def generate(
 
     Raises:
         PromptError: If the prompt cannot be used.
-        TargetError: If a count cannot be meant or met.
+        TargetError: If a count cannot be meant. One that the frame has no room for leaves the run
+            unguided, with a warning that says how many fit.
         ScheduleError: If the schedule has no step to look at.
         UnsupportedModelError: If numina has no adapter for the transformer.
         AlreadyGuidedError: If another call holds the transformer.
