@@ -28,8 +28,9 @@ from numina.evaluation.instances import matched_instances
 from numina.evaluation.provenance import commit, versions
 from numina.evaluation.suites import REPORTING_SEED, Case, SpritesSuite
 from numina.evaluation.true_layout import grid_of, true_layout
+from numina.generation.look_steps import first_step_at
 from numina.generation.request import resolve_request
-from numina.generation.run import PipelineRun, denoisers, first_step_at
+from numina.generation.run import PipelineRun, denoisers
 from numina.integrations import Site, adapter_for
 from numina.layout import Layout
 from numina.methods.robust import Robust
