@@ -7,8 +7,6 @@ noun to the second, as in "two blue and three purple balls". Only the look diffe
 same. ``owned`` is the share of the balls found that are of the right colour in the finished clip.
 """
 
-import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clip_rows import record_clips
 from numina.attention.capture import Capture, CaptureSpec, Recorder
 from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
 from numina.evaluation.clip import first_video
 from numina.evaluation.instances import matched_instances
-from numina.evaluation.provenance import commit, versions
-from numina.evaluation.suites import REPORTING_SEED, Case, SpritesSuite
+from numina.evaluation.suites import Case, SpritesSuite
 from numina.evaluation.true_layout import grid_of, true_layout
 from numina.generation.look_steps import first_step_at
 from numina.generation.request import resolve_request
@@ -148,30 +146,12 @@ def _as_one(layout: Layout, nouns: Sequence[int]) -> Layout:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the clips and write rows and shares."""
-    parser = argparse.ArgumentParser(description="Two groups of one noun, told by their tokens.")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--prompts", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=REPORTING_SEED)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    suite = SpritesSuite(options.seed)
-    pipe = suite.load()
-    pipe.set_progress_bar_config(disable=True)
-    made_with = {"commit": commit(), "versions": versions()}
-    rows: list[dict[str, Any]] = []
-    for seed in range(options.seed, options.seed + options.prompts):
-        rows += read_case(pipe, suite, case_of(seed))
-        record = {
-            "seed": options.seed,
-            **made_with,
-            "summary": summary_of(rows),
-            "rows": rows,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for line in summary_of(rows):
-        print(" ".join(f"{name}: {value}" for name, value in line.items()))
-    return 0
+    return record_clips(
+        "Two groups of one noun, told by their tokens.",
+        lambda pipe, suite, seed: read_case(pipe, suite, case_of(seed)),
+        summary_of,
+        arguments,
+    )
 
 
 if __name__ == "__main__":

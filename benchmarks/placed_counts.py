@@ -7,8 +7,6 @@ over the frames, ``placed`` of those that have them in the right halves, too. Th
 speak of halves, so the plain model is right by chance.
 """
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +15,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-import torch
 
-from numina.evaluation.provenance import commit, versions
-from numina.evaluation.suites import REPORTING_SEED, Case, SpritesSuite
+from benchmarks.clip_rows import record_clips
+from numina.evaluation.suites import Case, SpritesSuite
 from numina.evaluation.true_layout import grid_of, true_layout
 from numina.pipeline import generate
 from numina.places import Placed
@@ -81,30 +78,12 @@ def summary_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the clips and write rows and shares."""
-    parser = argparse.ArgumentParser(description="Counts per place on the built-in model.")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--prompts", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=REPORTING_SEED)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    suite = SpritesSuite(options.seed)
-    pipe = suite.load()
-    pipe.set_progress_bar_config(disable=True)
-    made_with = {"commit": commit(), "versions": versions()}
-    rows: list[dict[str, Any]] = []
-    for seed in range(options.seed, options.seed + options.prompts):
-        rows += read_case(pipe, suite, seed)
-        record = {
-            "seed": options.seed,
-            **made_with,
-            "summary": summary_of(rows),
-            "rows": rows,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for line in summary_of(rows):
-        print(" ".join(f"{name}: {value}" for name, value in line.items()))
-    return 0
+    return record_clips(
+        "Counts per place on the built-in model.",
+        read_case,
+        summary_of,
+        arguments,
+    )
 
 
 if __name__ == "__main__":
