@@ -47,7 +47,7 @@ def root(tmp_path):
 def lines_of_kind(root, kind):
     text = f"<!-- table:{NAME} {kind} -->\n<!-- /table -->\n"
     lines = filled(text, root).splitlines()
-    assert lines[-2].startswith(f"<sub>From [`{RESULTS.as_posix()}/{NAME}/summary.json`]")
+    assert lines[-2].startswith(f"<sub>From `{RESULTS.as_posix()}/{NAME}/summary.json`: ")
     assert "4 prompts from seed 7" in lines[-2]
     return lines[1:-3]
 
