@@ -16,7 +16,7 @@ help: ## Show this list
 demo: $(READY) ## Generate counted videos with the built-in model, into demo/
 	.venv/bin/numina demo --out demo --force
 
-test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 10 minutes)
+test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 15 minutes)
 	$(PY) -m pytest -m "not gpu and not exhaustive"
 
 test-all: $(READY) ## Run everything: the large sweeps too, and the GPU tests where there is a GPU
