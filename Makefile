@@ -4,6 +4,8 @@
 
 PY := .venv/bin/python
 READY := .venv/.ready
+# One process a core, each with whole files: what a file makes for all its tests is made once.
+SPREAD := --numprocesses logical --maxprocesses 8 --dist loadfile
 # What the CPU extension is built from.
 CSRC := $(wildcard csrc/*.cpp csrc/*.h)
 
@@ -16,11 +18,11 @@ help: ## Show this list
 demo: $(READY) ## Generate counted videos with the built-in model, into demo/
 	.venv/bin/numina demo --out demo --force
 
-test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 15 minutes)
-	$(PY) -m pytest -m "not gpu and not exhaustive"
+test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 10 minutes)
+	$(PY) -m pytest $(SPREAD) -m "not gpu and not exhaustive"
 
 test-all: $(READY) ## Run everything: the large sweeps too, and the GPU tests where there is a GPU
-	$(PY) -m pytest --hypothesis-profile=default
+	$(PY) -m pytest $(SPREAD) --hypothesis-profile=default
 
 lint: $(READY) ## Check style, formatting and types
 	$(PY) -m ruff check .

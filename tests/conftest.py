@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,16 @@ def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_attention_backend() -> Iterator[None]:
+    """What one test sets for its model is, in diffusers, set for every model made afterwards."""
+    yield
+    # A test that does not use diffusers does not wait for its import.
+    if dispatch := sys.modules.get("diffusers.models.attention_dispatch"):
+        backend = dispatch.AttentionBackendName(dispatch.DIFFUSERS_ATTN_BACKEND)
+        dispatch._AttentionBackendRegistry.set_active_backend(backend)
 
 
 @pytest.fixture

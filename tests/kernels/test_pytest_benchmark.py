@@ -14,14 +14,20 @@ ROOT = Path(__file__).parents[2]
 CHOSEN = "float32 and (default or cudnn or xformers or numina)"
 
 
+def environment():
+    # Where tests are spread over processes, pytest-benchmark would time nothing.
+    own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
+    # Reasons are cut to the width of the terminal.
+    return own | {"COLUMNS": "400"}
+
+
 @pytest.mark.slow
 def test_every_provider_is_timed_or_left_out_with_its_reason(tmp_path):
     file = tmp_path / "benchmark.json"
     options = ["--benchmark-min-rounds=1", "--benchmark-max-time=0.01", f"--benchmark-json={file}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "benchmarks/kernels", "-v", "-k", CHOSEN, *options],
-        # Reasons are cut to the width of the terminal.
-        env=os.environ | {"COLUMNS": "400"},
+        env=environment(),
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
