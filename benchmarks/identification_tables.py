@@ -8,7 +8,7 @@ from numina.evaluation.identification import ReadClip, Reading
 from numina.evaluation.noise_levels import agreeing
 
 # At which noise level counts and confusions are told: the first that is as low or lower.
-VERDICT = 0.66
+VERDICT = 0.67
 TITLES = {
     "robust": "robust, within one pass",
     "robust-verdict": "robust, verdict of restart mode",

@@ -74,6 +74,8 @@ class LayoutEdit:
             above those of ``before``; removed ones cover nothing.
         added: Labels in ``after`` that ``before`` does not have.
         removed: Labels in ``before`` that ``after`` no longer covers.
+        brief: Sightings that ``before`` does not count as instances, too brief for that, and
+            that ``after`` does not show at all; None where there are none.
         templates: For each added instance, the label in ``before`` whose shape it copies, or
             None where it is a plain disc or square.
     """
@@ -83,6 +85,7 @@ class LayoutEdit:
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
     templates: tuple[int | None, ...] = ()
+    brief: Layout | None = None
 
     def __post_init__(self) -> None:
         if self.before.labels.shape != self.after.labels.shape:
@@ -97,15 +100,32 @@ class LayoutEdit:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to change."""
-        return not self.added and not self.removed
+        same = np.array_equal(self.before.labels, self.after.labels)
+        return bool(same) and self.brief is None
+
+    @property
+    def seen(self) -> Layout:
+        """All that was sighted: ``before``, and above its labels those of ``brief``."""
+        if self.brief is None:
+            return self.before
+        number = np.int16(len(self.before.nouns))
+        over = (self.before.labels == 0) & (self.brief.labels > 0)
+        labels = np.where(over, self.brief.labels + number, self.before.labels)
+        return Layout(labels, self.before.nouns + self.brief.nouns)
+
+    def held(self, noun: int) -> tuple[int, ...]:
+        """Labels of kept instances that cover patches which they did not cover before."""
+        gained = self.after.labels[self.after.labels != self.before.labels]
+        kept = np.setdiff1d(gained, (0, *self.added))
+        return tuple(int(label) for label in kept if self.after.nouns[label - 1] == noun)
 
     def classes(self, num_nouns: int) -> NDArray[np.int8]:
         """``RegionClass`` of every patch for every noun, ``[G, F, Y, X]`` int8."""
         classes = np.zeros((num_nouns, *self.after.labels.shape), np.int8)
+        seen = self.seen
         for noun in range(num_nouns):
-            gone = [label for label in self.removed if self.before.nouns[label - 1] == noun]
-            new = [label for label in self.added if self.after.nouns[label - 1] == noun]
-            classes[noun][np.isin(self.before.labels, gone)] = RegionClass.REMOVED
-            classes[noun][self.after.mask(noun)] = RegionClass.KEPT
-            classes[noun][np.isin(self.after.labels, new)] = RegionClass.ADDED
+            classes[noun][seen.mask(noun)] = RegionClass.REMOVED
+            after = self.after.mask(noun)
+            classes[noun][after] = RegionClass.ADDED
+            classes[noun][after & (self.after.labels == self.before.labels)] = RegionClass.KEPT
         return classes

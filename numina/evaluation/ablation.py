@@ -50,13 +50,14 @@ class FrameByFrame(Robust):
 
     disc: PaperPlacement = PaperPlacement(radius=2)
 
-    def identify(self, capture: Capture) -> Sighting | None:
-        found = self.regions(capture)
+    def identify(self, capture: Capture, expected: Layout | None = None) -> Sighting | None:
+        found = self.regions(capture, expected)
         return None if found is None else Sighting(*found)
 
-    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
+    def is_right(self, sighting: Sighting, counts: Sequence[int]) -> bool:
         return all(
-            bool((layout.count_per_frame(noun) == count).all()) for noun, count in enumerate(counts)
+            bool((sighting.layout.count_per_frame(noun) == count).all())
+            for noun, count in enumerate(counts)
         )
 
     def refine(
@@ -165,6 +166,26 @@ _VARIANTS: tuple[Variant, ...] = (
         "left to the attention",
         erasure=None,
     ),
+    _of(
+        "restart",
+        "grafting=off",
+        "added instances begin as the likeness of others",
+        "left to the attention",
+        grafting=None,
+    ),
+    *_of_both(
+        "presence=off",
+        "a count must hold in every frame",
+        "in most of them",
+        presence=None,
+    ),
+    _of(
+        "one-pass",
+        "memory=off",
+        "a look knows where instances were or shall be",
+        "it knows nothing",
+        memory=False,
+    ),
     _of("restart", "targets=firm", "gentle targets", "firm ones", gentle=PRESET.firm),
     _of("one-pass", "targets=gentle", "firm targets", "gentle ones", firm=PRESET.gentle),
     *_of_both(
@@ -179,9 +200,9 @@ _VARIANTS: tuple[Variant, ...] = (
         "until .3",
         schedule=GuidanceSchedule(until=0.3),
     ),
-    _of("restart", "verdict=.73", "the verdict falls at noise level .66", "at .73", verdict=0.73),
-    _of("restart", "verdict=.67", "the verdict falls at noise level .66", "at .67", verdict=0.67),
-    _of("restart", "verdict=.6", "the verdict falls at noise level .66", "at .6", verdict=0.6),
+    _of("restart", "verdict=.73", "the verdict falls at noise level .67", "at .73", verdict=0.73),
+    _of("restart", "verdict=.66", "the verdict falls at noise level .67", "at .66", verdict=0.66),
+    _of("restart", "verdict=.6", "the verdict falls at noise level .67", "at .6", verdict=0.6),
     Variant("robust:rounds=2", "one guided run", "up to two", PRESET, "restart", rounds=2),
     _of("one-pass", "looks=.87", "looks at .87, .8 and .73", "at .87 alone", looks=(0.87,)),
     _of("one-pass", "looks=.8+.73", "looks at .87, .8 and .73", "at .8 and .73", looks=(0.8, 0.73)),

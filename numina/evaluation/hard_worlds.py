@@ -37,8 +37,10 @@ class MergedByAffinity(Robust):
     evidence: Evidence = "attention"
     capture: CaptureSpec = CaptureSpec(features=0.5)
 
-    def regions(self, capture: Capture) -> tuple[Layout, NDArray[np.float32]] | None:
-        found = super().regions(capture)
+    def regions(
+        self, capture: Capture, expected: Layout | None = None
+    ) -> tuple[Layout, NDArray[np.float32]] | None:
+        found = super().regions(capture, expected)
         if found is None or capture.features is None:
             return None
         best = score_heads(capture.features, capture.grid).argmax(dim=1)

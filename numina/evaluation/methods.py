@@ -15,12 +15,11 @@ from numina.evaluation.ablation import VARIANTS
 from numina.evaluation.clip import Clip, Evaluated, Plain, Task, first_video, plain_clip
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.suites import Case, MaskedSuite
-from numina.evaluation.true_layout import grid_of, misplaced, true_layout
+from numina.evaluation.true_layout import grid_of, misplaced, true_tracks
 from numina.generation.enforcement import Enforcement
 from numina.generation.look_steps import look_steps
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun, denoisers
-from numina.identify.tracks import Tracks
 from numina.integrations import Site, adapter_for
 from numina.layout import LayoutEdit
 from numina.methods.method import Method, Mode, Sighting
@@ -118,14 +117,16 @@ class GivenLayout:
         assert isinstance(task.suite, MaskedSuite), "the runner refuses the others"
         masks = task.suite.masks(plain.frames, case)
         grid = grid_of(task.pipe, plain.frames)
-        layout = true_layout(masks, grid, task.suite.tracked)
-        if self.misplaced:
-            layout = misplaced(layout)
+        tracks = true_tracks(masks, grid, task.suite.tracked)
+        layout = tracks.layout
         seen = (tuple(layout.count(noun) for noun in range(len(case.targets))),)
-        if method.is_right(layout, case.targets):
-            return replace(plain, decision="continued", seen=seen)
         focus = np.zeros((len(case.targets), *layout.labels.shape), np.float32)
-        sighting = Sighting(layout, focus, tracks=Tracks.of(layout))
+        sighting = Sighting(layout, focus, tracks=tracks)
+        if method.is_right(sighting, case.targets):
+            return replace(plain, decision="continued", seen=seen)
+        if self.misplaced:
+            tracks = misplaced(tracks)
+            sighting = replace(sighting, layout=tracks.layout, tracks=tracks)
         edit = method.refine(sighting, case.targets)
         frames, forwards = _guided_by(edit, task, method, self.mode)
         return Clip(frames, forwards, time.perf_counter() - started, "guided", seen)
@@ -252,7 +253,7 @@ def _guided_by(
         if step == looked:
             enforcement.enforce([edit])
 
-    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
+    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.change)
     sites = [Site(layer, "cross") for layer in range(run.num_layers)]
     attempt = run.attempt(dict.fromkeys(sites, enforcement.guide), "guide", watch)
     return first_video(attempt.output), attempt.cost.forwards

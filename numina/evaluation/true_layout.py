@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numina.evaluation.failure import EvaluationError
-from numina.identify.tracks import link_tracks
+from numina.identify.tracks import Tracks, link_tracks
 from numina.layout import Layout
 from numina.video import VideoGrid
 
@@ -28,6 +28,13 @@ def grid_of(pipe: Any, frames: NDArray[Any]) -> VideoGrid:
 def true_layout(
     masks: Sequence[NDArray[np.int32]], grid: VideoGrid, tracked: bool = False
 ) -> Layout:
+    """The instances of ``true_tracks``, one label each."""
+    return true_tracks(masks, grid, tracked).layout
+
+
+def true_tracks(
+    masks: Sequence[NDArray[np.int32]], grid: VideoGrid, tracked: bool = False
+) -> Tracks:
     """Bring exact pixel masks to the grid of patches, linked over the frames.
 
     The first frame is a latent frame of its own, the others share one in equal groups, as the
@@ -40,8 +47,8 @@ def true_layout(
             to link.
 
     Returns:
-        Instances that are seen in a majority of the frames, one label each; all that there are
-        where they are tracked.
+        Instances that are seen in a majority of the frames, one label each, and those that are
+        not; all that there are where they are tracked.
 
     Raises:
         EvaluationError: If the frames do not divide into the grid.
@@ -62,24 +69,34 @@ def true_layout(
             owner = _owners(covers)
             labels[frame] = np.where(owner >= 0, own[owner], 0)
     found = Layout(labels, tuple(name[0] for name in numbers))
-    linked = found if tracked else link_tracks(found).layout
+    linked = Tracks.of(found) if tracked else link_tracks(found)
+    return Tracks.of(_in_latent(linked.layout, grid, group), _in_latent(linked.short, grid, group))
+
+
+def misplaced(tracks: Tracks) -> Tracks:
+    """The layout rolled to where it covers least of itself and cuts fewest instances at the border.
+
+    Sizes, shapes, motion and counts stay; only the places are wrong.
+    """
+    layout = tracks.layout
+    _, rows, columns = layout.labels.shape
+    shifts = [(row, column) for row in range(rows) for column in range(columns)]
+    shift = min(shifts, key=lambda shift: _overlap(layout, shift) + _cut(layout, shift))
+    rolled = (
+        Layout(np.roll(each.labels, shift, axis=(1, 2)), each.nouns)
+        for each in (layout, tracks.short)
+    )
+    return Tracks.of(*rolled)
+
+
+def _in_latent(linked: Layout, grid: VideoGrid, group: int) -> Layout:
+    """Bring labels of every frame ``[F, Y, X]`` to the latent ones, ``group`` in each but one."""
     latent = np.zeros(grid.shape, np.int16)
     latent[0] = linked.labels[0]
     for index in range(1, grid.frames):
         start = 1 + (index - 1) * group
         latent[index] = _most_frequent(linked.labels[start : start + group], len(linked.nouns))
     return Layout(latent, linked.nouns)
-
-
-def misplaced(layout: Layout) -> Layout:
-    """The layout rolled to where it covers least of itself and cuts fewest instances at the border.
-
-    Sizes, shapes, motion and counts stay; only the places are wrong.
-    """
-    _, rows, columns = layout.labels.shape
-    shifts = [(row, column) for row in range(rows) for column in range(columns)]
-    row, column = min(shifts, key=lambda shift: _overlap(layout, shift) + _cut(layout, shift))
-    return Layout(np.roll(layout.labels, (row, column), axis=(1, 2)), layout.nouns)
 
 
 def _overlap(layout: Layout, shift: tuple[int, int]) -> float:

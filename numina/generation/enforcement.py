@@ -1,12 +1,16 @@
-"""What an attempt enforces: attention that follows a layout, and removed instances erased."""
+"""What an attempt enforces: attention that follows a layout, and predictions that show it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor
 
 from numina.attend import Moment, Prediction
 from numina.attention.guide import Guide
 from numina.attention.text import Text
 from numina.generation.run import PipelineRun
 from numina.guidance.erasure import Erasure
+from numina.guidance.grafting import Grafting
 from numina.layout import LayoutEdit
 from numina.methods.method import Method, Mode
 
@@ -15,7 +19,7 @@ class Enforcement:
     """Idle until it is told the edits, which it may be again and again.
 
     Args:
-        method: Whose targets, schedule and erasure they are.
+        method: Whose targets, schedule, erasure and grafting they are.
         run: The pipeline call.
         text: Nouns of the text keys.
         num_nouns: The most that a video of the batch has.
@@ -23,7 +27,8 @@ class Enforcement:
 
     Attributes:
         guide: The attention function of every cross-attention layer.
-        erasure: What changes every prediction.
+        erasure: Takes removed instances out of every prediction.
+        grafting: Puts the likeness of others where instances are added.
     """
 
     def __init__(
@@ -39,8 +44,21 @@ class Enforcement:
         self._mode: Mode = mode
         self.guide = Guide(text, strength)
         self.erasure = Erasure(method.erasure, strength)
+        # In one pass, what is to be copied has its shape already, and so has the place.
+        self.grafting = Grafting(method.grafting if mode == "restart" else None, strength)
 
     def enforce(self, edits: Sequence[LayoutEdit | None]) -> None:
         """Enforce the edits from the next layer on; None leaves a video of the batch alone."""
         self.guide.enforce(self._method.plan(edits, self._num_nouns, self._mode))
         self.erasure.remove(edits)
+        self.grafting.add(edits)
+
+    def change(self, prediction: Prediction) -> Tensor | None:
+        """By how much a predicted velocity shall change, ``[B, C, F, y, x]``."""
+        erased = self.erasure(prediction)
+        if erased is not None:
+            prediction = replace(prediction, velocity=prediction.velocity + erased)
+        grafted = self.grafting(prediction)
+        if erased is None or grafted is None:
+            return grafted if erased is None else erased
+        return erased + grafted

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from numina.attention.capture import Capture
 from numina.errors import NoRoomError, TargetError
 from numina.generation.request import CountRequest
-from numina.layout import LayoutEdit
+from numina.layout import Layout, LayoutEdit
 from numina.methods.method import Method, Placing
 from numina.places import told
 from numina.record import Look
@@ -75,11 +75,11 @@ class Looker:
         counts = self.request.rows[row].counts
         if not counts:
             return None, 0
-        sighting = self.method.identify(capture)
+        sighting = self.method.identify(capture, self._expected(row))
         if sighting is None:
             return self._unusable(row, round_, "no usable layout was found")
         places = self.request.rows[row].places
-        if self.method.is_right(sighting.layout, counts) and (
+        if self.method.is_right(sighting, counts) and (
             not places or self._placing.is_in_place(sighting.layout, counts, places)
         ):
             edit = LayoutEdit(sighting.layout, sighting.layout)
@@ -111,6 +111,10 @@ class Looker:
         if places:
             error += misplaced(sighting.layout, counts, places)
         return (edit if row in self._corrected else None), error
+
+    def _expected(self, row: int) -> Layout | None:
+        """What the last look left a video with: the layout of a later one is much the same."""
+        return self.looks[row][-1].edit.after if self.looks[row] else None
 
     def _unusable(self, row: int, round_: int, why: str) -> tuple[LayoutEdit | None, float]:
         """Hold on to what an earlier look at the same run asked for."""

@@ -76,7 +76,7 @@ def _counted(row: int, looker: Looker, outcome: Outcome, policy: Policy) -> tupl
     if not outcome.guided:
         return "unguided", "the count was found wrong, but too late to guide"
     seen = edits[0].before
-    held = [seen.count_per_frame(noun) for noun in range(len(targets))]
+    held = [edits[0].seen.count_per_frame(noun) for noun in range(len(targets))]
     wrong = [
         f"{_range(counts)} instead of {target.count} for {target.phrase!r}"
         for counts, target in zip(held, targets, strict=True)

@@ -66,7 +66,7 @@ def try_run(
     guide = enforcement.guide
     if wrong is not None:
         enforcement.enforce(wrong.edits)
-    clean = CleanPrediction(run.guidance_scale, inner=enforcement.erasure)
+    clean = CleanPrediction(run.guidance_scale, inner=enforcement.change)
     judge = _Judge(looker, clean, captured[-1], round_, will_do)
     recorder = Recorder(text, {step}, inner=guide, on_recorded=judge, layers=captured)
 

@@ -69,7 +69,7 @@ class Erasure:
         for row, edit in enumerate(edits):
             if edit is not None:
                 self._occupied[row] = edit.after.labels > 0
-                self._removed[row] |= np.isin(edit.before.labels, edit.removed)
+                self._removed[row] |= edit.seen.labels > 0
                 self._removed[row] &= ~self._occupied[row]
         self._hole = None
 

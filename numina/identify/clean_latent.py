@@ -79,6 +79,7 @@ def latent_layout(
     focus: NDArray[np.floating],
     grid: VideoGrid,
     spec: LatentRegions | None = None,
+    expected: Layout | None = None,
 ) -> Layout:
     """Parts of the predicted clean latent, each given to the noun that attends to it.
 
@@ -88,6 +89,8 @@ def latent_layout(
         focus: Where each noun attends, ``[G, F, Y, X]``, in any unit and with any offset.
         grid: The video's patches.
         spec: Settings of the rule.
+        expected: Where instances are known to be: guided to, or seen before. What is found there
+            is their noun's, wherever the noun attends by now.
 
     Returns:
         One label per part and frame; every part that a noun attends to has at least one patch.
@@ -104,7 +107,10 @@ def latent_layout(
     appearance = scenery_residual(smooth, spec.scenery_order)
     pairs = neighbour_pairs(smooth.shape[1:], diagonal=False)
     parts = _foreground_parts(appearance, pairs, spec)
-    relative = _upsampled(_attention_share(focus, spec), patch)
+    share = _attention_share(focus, spec)
+    if expected is not None:
+        share = _with_expected(share, expected)
+    relative = _upsampled(share, patch)
 
     # Neighbours of different nouns may touch: cut each part where the best noun changes, find the
     # owner of every piece, and join what turns out to be one noun's.
@@ -208,6 +214,14 @@ def _attention_share(focus: NDArray[np.floating], spec: LatentRegions) -> Array:
     if most == 0:
         return np.zeros(focus.shape)
     return np.stack([relief.over_ground * (relief.prominence / most) for relief in reliefs])
+
+
+def _with_expected(share: Array, expected: Layout) -> Array:
+    """Let each noun stand out where its instances are expected, and no other one there."""
+    known = expected.labels > 0
+    owner = np.append(-1, expected.nouns)[expected.labels]
+    own = owner == np.arange(len(share))[:, None, None, None]
+    return np.where(known, np.where(own, np.maximum(share, 1.0), np.minimum(share, 0.0)), share)
 
 
 def _patch_size(

@@ -87,11 +87,22 @@ class Tracks:
         short: Instances seen in a minority of the frames, not filled; refinement may promote
             them. Their patches may overlap the filled ones of ``layout``.
         seen: In how many frames each instance of ``layout`` was really seen, before filling.
+        filled: The labels of ``layout`` in the frames that were filled, ``[F, Y, X]`` int16, 0
+            elsewhere; None where nothing was.
     """
 
     layout: Layout
     short: Layout
     seen: tuple[int, ...]
+    filled: NDArray[np.int16] | None = None
+
+    @property
+    def sighted(self) -> Layout:
+        """``layout`` as it was seen, without the frames that were filled."""
+        if self.filled is None:
+            return self.layout
+        labels = np.where(self.filled > 0, np.int16(0), self.layout.labels)
+        return Layout(labels, self.layout.nouns)
 
     @classmethod
     def of(cls, layout: Layout, short: Layout | None = None) -> "Tracks":
@@ -140,7 +151,8 @@ def link_tracks(layout: Layout, spec: TrackSpec | None = None) -> Tracks:
     needed = 1 if num_frames <= 2 else int(spec.presence * num_frames) + 1
     kept = [track for track in found if len(track.frames) >= needed]
     short = [track for track in found if len(track.frames) < needed]
-    labels = _painted(kept, layout.labels.shape)
+    sighted = _painted(kept, layout.labels.shape)
+    labels = sighted.copy()
     drift = _median_step(kept)
     for label, track in enumerate(kept, 1):
         fill_missing(labels, label, track, drift)
@@ -148,6 +160,7 @@ def link_tracks(layout: Layout, spec: TrackSpec | None = None) -> Tracks:
         layout=Layout(labels, tuple(track.noun for track in kept)),
         short=Layout(_painted(short, layout.labels.shape), tuple(t.noun for t in short)),
         seen=tuple(len(track.frames) for track in kept),
+        filled=labels - sighted,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from numina.attention.capture import Capture, CaptureSpec
 from numina.attention.guide import Plan
 from numina.guidance.erasure import ErasureSpec
+from numina.guidance.grafting import GraftSpec
 from numina.identify.tracks import Tracks
 from numina.layout import Layout, LayoutEdit
 from numina.refine.quotas import Parts
@@ -68,11 +69,22 @@ class Method(Protocol):
         """How removed instances are erased from predictions; None leaves it to the attention."""
         ...
 
-    def identify(self, capture: Capture) -> Sighting | None:
-        """Find the instances; None where the capture shows no usable layout."""
+    @property
+    def grafting(self) -> GraftSpec | None:
+        """How added instances are grafted in restart mode; None leaves them to the attention."""
         ...
 
-    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool: ...
+    def identify(self, capture: Capture, expected: Layout | None = None) -> Sighting | None:
+        """Find the instances; None where the capture shows no usable layout.
+
+        Args:
+            capture: What the run showed.
+            expected: The layout that an earlier look at this run left it with, or that it is
+                guided to; None at the first look at an unguided run.
+        """
+        ...
+
+    def is_right(self, sighting: Sighting, counts: Sequence[int]) -> bool: ...
 
     def refine(
         self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None

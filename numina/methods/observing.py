@@ -47,10 +47,14 @@ class Observing:
     def erasure(self) -> None:
         return None
 
-    def identify(self, capture: Capture) -> Sighting | None:
-        return self.method.identify(capture)
+    @property
+    def grafting(self) -> None:
+        return None
 
-    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
+    def identify(self, capture: Capture, expected: Layout | None = None) -> Sighting | None:
+        return self.method.identify(capture, expected)
+
+    def is_right(self, sighting: Sighting, counts: Sequence[int]) -> bool:
         return True
 
     def refine(

@@ -54,7 +54,12 @@ class Paper:
         """The published method guides the attention alone."""
         return None
 
-    def identify(self, capture: Capture) -> Sighting | None:
+    @property
+    def grafting(self) -> None:
+        """The published method guides the attention alone."""
+        return None
+
+    def identify(self, capture: Capture, expected: Layout | None = None) -> Sighting | None:
         probs = capture.probs[-1]  # [H, G, F, Y, X]
         if capture.features is None or not bool(torch.isfinite(probs).all()):
             return None
@@ -74,9 +79,10 @@ class Paper:
             head_maps=pictures_of(features[..., 0].unflatten(1, capture.grid.shape[1:])),
         )
 
-    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
+    def is_right(self, sighting: Sighting, counts: Sequence[int]) -> bool:
         return all(
-            bool((layout.count_per_frame(noun) == count).all()) for noun, count in enumerate(counts)
+            bool((sighting.layout.count_per_frame(noun) == count).all())
+            for noun, count in enumerate(counts)
         )
 
     def refine(

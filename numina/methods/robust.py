@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numina.attention.capture import Capture, CaptureSpec
 from numina.guidance.erasure import ErasureSpec
+from numina.guidance.grafting import GraftSpec
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import ClassTargets, RobustPlan
 from numina.identify.clean_latent import LatentRegions, latent_layout
@@ -20,6 +21,7 @@ from numina.layout import Layout, LayoutEdit
 from numina.methods.head_maps import pictures_of
 from numina.methods.method import Mode, Sighting
 from numina.refine.placement import PlacementSpec
+from numina.refine.presence import PresenceSpec, is_present
 from numina.refine.quotas import Parts, in_place
 from numina.refine.refinement import refine_layout
 
@@ -37,27 +39,36 @@ class Robust:
         looks: Noise levels of the looks of one-pass mode.
         numerals: Look at the numeral of a noun, and guide it, along with the noun. Its embedding
             knows what it numbers: where "three" of "three cats" is heard, removed cats come back.
+        memory: Let a later look know where instances are, seen before or guided to. Attention alone
+            may have moved on by then, above all that to a crowd of one noun.
         heads: How many heads the report names: those that agree most with the consensus.
+        presence: When an instance is there in a frame: a count must hold in all of them. None
+            asks for the number of instances alone.
         gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
             to the noise what it does right: strong targets draw any layout, even a wrong one.
         firm: Targets of one-pass mode, where instances have begun to form and must give way.
         erasure: How removed instances are erased from the predicted clean latent; None leaves
             their removal to the attention alone.
+        grafting: How added instances are grafted from the likeness of others in restart mode; None
+            leaves them to the attention alone. In one pass guidance sets in too late for it.
     """
 
     evidence: Evidence = "clean-latent"
-    verdict: float = 0.66
+    verdict: float = 0.67
     looks: tuple[float, ...] = (0.87, 0.8, 0.73)
     numerals: bool = True
+    memory: bool = True
     heads: int = 6
     capture: CaptureSpec = CaptureSpec()
     attention: AttentionRegions = AttentionRegions()
     latent: LatentRegions = LatentRegions(attended=0.15)
     tracks: TrackSpec = TrackSpec()
     placement: PlacementSpec = PlacementSpec()
+    presence: PresenceSpec | None = PresenceSpec()
     gentle: ClassTargets = ClassTargets(kept=0.6, added=0.9, elsewhere=-3.0, ceiling=5.0)
     firm: ClassTargets = ClassTargets()
     erasure: ErasureSpec | None = ErasureSpec()
+    grafting: GraftSpec | None = GraftSpec()
     schedule: GuidanceSchedule = GuidanceSchedule()
 
     def __post_init__(self) -> None:
@@ -70,15 +81,17 @@ class Robust:
     def name(self) -> str:
         return "robust" if self.evidence == "clean-latent" else "robust-attention"
 
-    def identify(self, capture: Capture) -> Sighting | None:
-        found = self.regions(capture)
+    def identify(self, capture: Capture, expected: Layout | None = None) -> Sighting | None:
+        found = self.regions(capture, expected if self.memory else None)
         if found is None:
             return None
         regions, focus = found
         tracks = link_tracks(regions, self.tracks)
         return Sighting(tracks.layout, focus, *_believed(capture, self.heads), tracks)
 
-    def regions(self, capture: Capture) -> tuple[Layout, NDArray[np.float32]] | None:
+    def regions(
+        self, capture: Capture, expected: Layout | None = None
+    ) -> tuple[Layout, NDArray[np.float32]] | None:
         """Regions of every frame, not linked, and where each noun attends, ``[G, F, Y, X]``.
 
         None where the capture shows no usable layout.
@@ -88,11 +101,15 @@ class Robust:
             return None
         focus = consensus_focus(maps).numpy().astype(np.float32)
         if self.evidence == "clean-latent" and capture.clean is not None:
-            return latent_layout(capture.clean.numpy(), focus, capture.grid, self.latent), focus
+            clean = capture.clean.numpy()
+            return latent_layout(clean, focus, capture.grid, self.latent, expected), focus
         return attention_layout(focus, capture.grid, self.attention), focus
 
-    def is_right(self, layout: Layout, counts: Sequence[int]) -> bool:
-        return all(layout.count(noun) == count for noun, count in enumerate(counts))
+    def is_right(self, sighting: Sighting, counts: Sequence[int]) -> bool:
+        layout, tracks = sighting.layout, sighting.tracks
+        if any(layout.count(noun) != count for noun, count in enumerate(counts)):
+            return False
+        return tracks is None or self.presence is None or is_present(tracks, self.presence)
 
     def refine(
         self, sighting: Sighting, counts: Sequence[int], names: Sequence[str] | None = None
@@ -113,7 +130,13 @@ class Robust:
         # Focus is in deviations around its mean; weights must not be negative.
         attended = sighting.focus - sighting.focus.min()
         return refine_layout(
-            found, counts, self.placement, focus=attended, names=names, places=places
+            found,
+            counts,
+            self.placement,
+            focus=attended,
+            names=names,
+            places=places,
+            presence=self.presence,
         )
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> RobustPlan:

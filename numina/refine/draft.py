@@ -17,12 +17,14 @@ class Draft:
         self.removed: list[int] = []
         self.added: list[int] = []
         self.templates: list[int | None] = []
+        self.brief: Layout | None = None
 
     def copy(self) -> "Draft":
         twin = Draft(self.before)
         twin.labels = self.labels.copy()
         twin.nouns, twin.removed = list(self.nouns), list(self.removed)
         twin.added, twin.templates = list(self.added), list(self.templates)
+        twin.brief = self.brief
         return twin
 
     def remove(self, label: int) -> None:
@@ -82,6 +84,7 @@ class Draft:
             added=tuple(self.added),
             removed=tuple(self.removed),
             templates=tuple(self.templates),
+            brief=self.brief,
         )
 
 

@@ -17,6 +17,7 @@ from numina.layout import Layout, LayoutEdit
 from numina.refine.crowds import LARGEST_GROUP, SMALLEST_SIDE, crowd_scales, scaled
 from numina.refine.draft import Draft, cropped
 from numina.refine.placement import PlacementSpec, capacity, disc_of_area, place
+from numina.refine.presence import PresenceSpec, brief_sightings, completed
 from numina.refine.quotas import Parts, Quota, frame_of, members, quotas_of
 
 
@@ -28,6 +29,7 @@ def refine_layout(
     focus: NDArray[np.float32] | None = None,
     names: Sequence[str] | None = None,
     places: Sequence[Parts] = (),
+    presence: PresenceSpec | None = None,
 ) -> LayoutEdit:
     """Add or remove whole tracks until every noun has the number asked for.
 
@@ -51,9 +53,13 @@ def refine_layout(
             be anywhere. An instance belongs to the place that its centre is in at a majority of
             the frames; one in a wrong place goes, and another one comes in the right place.
 
+        presence: When an instance is there in a frame (``refine.presence``). Brief sightings that
+            become no instance go, and kept instances are shown in every frame, apart from each
+            other; None leaves both as they are.
+
     Returns:
-        The edit. Kept instances are untouched, bit for bit. Promoted tracks count as added,
-        without a template.
+        The edit. Kept instances are untouched, bit for bit, but where ``presence`` moves them.
+        Promoted tracks count as added, without a template.
 
     Raises:
         TargetError: If a count is no whole number >= 0, or if a noun of the layout has none.
@@ -63,7 +69,7 @@ def refine_layout(
     spec = spec or PlacementSpec()
     if isinstance(tracks, Layout):
         tracks = Tracks.of(tracks)
-    before = tracks.layout
+    before = tracks.layout if presence is None else tracks.sighted
     wanted = check_counts(counts, (*before.nouns, *tracks.short.nouns))
     if focus is not None and focus.shape != (len(wanted), *before.labels.shape):
         raise LayoutError(
@@ -81,6 +87,9 @@ def refine_layout(
         for label in reversed(_ranked(tracks.short, own, short_seen, focus)):
             if len(members(draft.layout(), quotas)[at]) < quotas[at].count:
                 draft.promote(tracks.short, label, drift)
+    if presence is not None:
+        draft.brief = brief_sightings(tracks, presence)
+        draft.labels = completed(draft.layout(), presence, spec.gap).labels
     held = members(draft.layout(), quotas)
     missing = [quota.count - len(own) for quota, own in zip(quotas, held, strict=True)]
     if any(missing):

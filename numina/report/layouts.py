@@ -137,5 +137,9 @@ def _noun_edit(look: Look, noun: int, phrase: str) -> NounEdit:
         parts.append(f"added {number_word(len(new))}, {shape}")
     if removed:
         parts.append(f"removed {number_word(removed)}")
+    if edit.brief is not None and (brief := edit.brief.count(noun)):
+        parts.append(f"removed {number_word(brief)} seen in a few frames only")
+    if held := len(edit.held(noun)):
+        parts.append(f"held {number_word(held)} inside the frame")
     done = "; ".join(parts) or "nothing to change"
     return NounEdit(noun, phrase, f"saw {number_word(edit.before.count(noun))}; {done}")

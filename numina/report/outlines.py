@@ -31,20 +31,20 @@ class Outline:
 
 def outlines_before(edit: LayoutEdit, frame: int) -> tuple[Outline, ...]:
     """The instances as identified; those that shall go are ``REMOVED``."""
-    gone = set(edit.removed)
+    seen, gone = edit.seen, _gone(edit)
     return tuple(
-        _outline(mask, edit.before.nouns[label - 1], state)
-        for label, mask in _instances(edit.before.labels[frame])
+        _outline(mask, seen.nouns[label - 1], state)
+        for label, mask in _instances(seen.labels[frame])
         for state in [RegionClass.REMOVED if label in gone else RegionClass.KEPT]
     )
 
 
 def outlines_after(edit: LayoutEdit, frame: int) -> tuple[Outline, ...]:
     """The instances to enforce; the new ones are ``ADDED``, the ones that go ``REMOVED``."""
-    new, gone = set(edit.added), set(edit.removed)
+    new, seen, gone = set(edit.added), edit.seen, _gone(edit)
     removed = tuple(
-        _outline(mask, edit.before.nouns[label - 1], RegionClass.REMOVED)
-        for label, mask in _instances(edit.before.labels[frame])
+        _outline(mask, seen.nouns[label - 1], RegionClass.REMOVED)
+        for label, mask in _instances(seen.labels[frame])
         if label in gone
     )
     return removed + tuple(
@@ -52,6 +52,12 @@ def outlines_after(edit: LayoutEdit, frame: int) -> tuple[Outline, ...]:
         for label, mask in _instances(edit.after.labels[frame])
         for state in [RegionClass.ADDED if label in new else RegionClass.KEPT]
     )
+
+
+def _gone(edit: LayoutEdit) -> set[int]:
+    """Labels of ``edit.seen`` that shall not be there."""
+    brief = range(len(edit.before.nouns) + 1, len(edit.seen.nouns) + 1)
+    return {*edit.removed, *brief}
 
 
 def _instances(labels: NDArray[np.int16]) -> list[tuple[int, NDArray[np.bool_]]]:

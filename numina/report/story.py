@@ -126,12 +126,12 @@ class RunStory:
         if plain is None:
             return None
         if self.report.decision != "guided" or not self.edits:
-            return plain.edit.before, "layout"
+            return plain.edit.seen, "layout"
         # A look after the last edit has seen what guidance made of it; without one there is only
         # the plan.
         edit, last = self.edits[-1], self.report.looks[-1]
         if last is not edit:
-            return last.edit.before, "layout"
+            return last.edit.seen, "layout"
         return edit.edit.after, "plan"
 
     def _layout_tally(self, noun: int) -> TargetTally:
@@ -139,7 +139,7 @@ class RunStory:
         if plain is None or after is None:
             return TargetTally(None, None)
         layout, source = after
-        return TargetTally(_tally(plain.edit.before, noun, "layout"), _tally(layout, noun, source))
+        return TargetTally(_tally(plain.edit.seen, noun, "layout"), _tally(layout, noun, source))
 
 
 def require_frames(name: str, frames: Frames) -> None:

@@ -37,7 +37,7 @@ class FindsAsPublished(Paper):
     verdict: float = LOOK
     captures: list = field(default_factory=list)
 
-    def identify(self, capture):
+    def identify(self, capture, expected=None):
         self.captures.append(capture)
         focus = np.zeros((capture.probs.shape[2], *capture.grid.shape), np.float32)
         labels = np.zeros(capture.grid.shape, np.int16)
@@ -54,9 +54,9 @@ class SeesForItself(Robust):
     looks: tuple[float, ...] = (LOOK,)
     captures: list = field(default_factory=list)
 
-    def identify(self, capture):
+    def identify(self, capture, expected=None):
         self.captures.append(capture)
-        return super().identify(capture)
+        return super().identify(capture, expected)
 
 
 @dataclass(frozen=True)

@@ -131,8 +131,9 @@ def test_frame_by_frame_nothing_is_linked_and_one_wrong_frame_is_wrong():
     assert linked.tracks is not None
     assert alone.layout.count_per_frame(0).tolist() == [2, 2, 1]
     assert alone.tracks is None
-    assert Robust().is_right(linked.layout, [2])
-    assert not FrameByFrame().is_right(alone.layout, [2])
+    assert Robust(presence=None).is_right(linked, [2])
+    assert not Robust().is_right(linked, [2])
+    assert not FrameByFrame().is_right(alone, [2])
     edit = FrameByFrame().refine(alone, [2])
     assert edit.after.count_per_frame(0).tolist() == [2, 2, 2]
     assert len(edit.added) == 1

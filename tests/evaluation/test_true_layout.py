@@ -7,6 +7,7 @@ import pytest
 
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.true_layout import grid_of, misplaced, true_layout
+from numina.identify.tracks import Tracks
 from numina.layout import Layout
 from numina.sprites.counter import instance_masks
 from numina.sprites.world import prompt_for, render
@@ -106,7 +107,7 @@ def test_true_clips_have_the_layout_that_their_caption_names(seed):
 
 def test_misplaced_keeps_the_instances_and_leaves_their_places():
     layout = true_layout([drifting(step=4)], GRID)
-    wrong = misplaced(layout)
+    wrong = misplaced(Tracks.of(layout)).layout
     assert wrong.nouns == layout.nouns
     assert wrong.count(0) == 1
     assert (wrong.labels > 0).sum() == (layout.labels > 0).sum()
@@ -116,7 +117,7 @@ def test_misplaced_keeps_the_instances_and_leaves_their_places():
 def test_misplaced_cuts_nothing_at_the_border_where_it_can():
     labels = np.zeros((2, 8, 8), np.int16)
     labels[:, 0:3, 0:3] = 1
-    wrong = misplaced(Layout(labels, (0,))).labels > 0
+    wrong = misplaced(Tracks.of(Layout(labels, (0,)))).layout.labels > 0
     for frame in wrong:
         rows, columns = np.nonzero(frame)
         assert np.ptp(rows) == np.ptp(columns) == 2
@@ -124,5 +125,5 @@ def test_misplaced_cuts_nothing_at_the_border_where_it_can():
 
 def test_an_empty_layout_stays_empty():
     empty = Layout(np.zeros((3, 8, 8), np.int16), ())
-    assert not misplaced(empty).labels.any()
+    assert not misplaced(Tracks.of(empty)).layout.labels.any()
     assert not true_layout([np.zeros((5, 64, 64), np.int32)], VideoGrid(3, 8, 8)).labels.any()

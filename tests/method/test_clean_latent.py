@@ -196,6 +196,30 @@ def test_parts_that_no_noun_attends_to_are_dropped():
     assert counts(layout) == [3] * 3
 
 
+def test_where_instances_are_expected_they_are_found_though_no_noun_attends_to_them():
+    clean, focus = scene(CORNERS[:3], CORNERS[3:], leak=0.0)
+    seen = latent_layout(clean, focus, GRID)
+    flat = np.ones_like(focus)
+    assert counts(latent_layout(clean, flat, GRID)) == [0] * 3
+    again = latent_layout(clean, flat, GRID, expected=seen)
+    assert counts(again, 0) == [3] * 3
+    assert counts(again, 1) == [2] * 3
+
+
+def test_what_is_expected_outweighs_the_attention_of_another_noun():
+    clean, focus = scene(CORNERS[:3], CORNERS[3:])
+    seen = latent_layout(clean, focus, GRID)
+    again = latent_layout(clean, focus[::-1], GRID, expected=seen)
+    assert counts(again, 0) == [3] * 3
+    assert counts(again, 1) == [2] * 3
+
+
+def test_what_is_expected_where_nothing_is_is_not_found():
+    clean, focus = scene(CORNERS[:3])
+    elsewhere = latent_layout(*scene(CORNERS), GRID)
+    assert counts(latent_layout(clean, focus, GRID, expected=elsewhere)) == [3] * 3
+
+
 def test_touching_instances_of_two_nouns_are_told_apart():
     clean, focus = scene([(2, 2), (9, 9)], [(2, 5), (9, 12)], leak=0.1)
     layout = latent_layout(clean, focus, GRID)

@@ -11,6 +11,7 @@ from scipy import ndimage
 from numina.errors import NoRoomError
 from numina.identify.tracks import link_tracks
 from numina.layout import Layout
+from numina.methods.method import Sighting
 from numina.methods.robust import Robust
 from numina.prompt.counts import parse_counts
 from numina.refine.crowds import LARGEST_GROUP, SMALLEST_SIDE, crowd_scales, scaled
@@ -178,8 +179,9 @@ def test_fifty_instances_are_linked_and_judged(step):
                 nouns.append(0)
                 labels[frame, row : row + 3, column : column + 3] = len(nouns)
     tracks = link_tracks(Layout(labels, tuple(nouns)))
-    assert Robust().is_right(tracks.layout, [50])
-    assert not Robust().is_right(tracks.layout, [49])
+    seen = Sighting(tracks.layout, np.zeros((1, *WAN), np.float32), tracks=tracks)
+    assert Robust().is_right(seen, [50])
+    assert not Robust().is_right(seen, [49])
     assert tracks.short.nouns == ()
 
 

@@ -4,47 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from numina.attend import Prediction
 from numina.guidance.erasure import Erasure, ErasureSpec
 from numina.layout import Layout, LayoutEdit
-
-# Two latents to a patch, as Wan has it: 6 x 8 patches of 2 frames.
-GRID, PATCH, NOISE = (2, 6, 8), 2, 0.8
-FIRST, SECOND = (slice(None), slice(1, 3), slice(1, 3)), (slice(None), slice(3, 5), slice(5, 7))
-
-
-def layout(*places):
-    labels = np.zeros(GRID, np.int16)
-    for label, place in enumerate(places, 1):
-        labels[place] = label
-    return Layout(labels, (0,) * len(places))
+from tests.method.clean_scenes import FIRST, NOISE, SECOND, after, both, layout, predicted, scene
 
 
 def without_second():
     before = layout(FIRST, SECOND)
     after = Layout(np.where(before.labels == 2, 0, before.labels), before.nouns)
     return LayoutEdit(before, after, removed=(2,))
-
-
-def scene(*places, ground=1.0):
-    """A clean latent ``[1, 1, F, y, x]`` with an instance of 5 at each place."""
-    clean = np.full(GRID, ground, np.float32)
-    for place in places:
-        clean[place] = 5.0
-    clean = clean.repeat(PATCH, axis=1).repeat(PATCH, axis=2)
-    return torch.from_numpy(clean)[None, None]
-
-
-def predicted(clean, branch="cond", noise=NOISE, dtype=torch.float32):
-    """A forward pass that predicts ``clean``."""
-    gaussian = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    latents = (1 - noise) * clean + noise * gaussian
-    return Prediction(3, noise, branch, latents.to(dtype), (gaussian - clean).to(dtype))
-
-
-def after(erasure, prediction):
-    """The clean latent of a prediction once it is changed."""
-    return prediction.latents - prediction.noise * (prediction.velocity + erasure(prediction))
 
 
 def erasure(strength=1.0, **settings):
@@ -89,15 +57,8 @@ def test_branches_that_are_erased_apart_are_erased_together():
     erasing.remove([without_second()])
     negative = predicted(scene(SECOND, ground=-1.0), "uncond")
     positive = predicted(scene(FIRST, SECOND))
-    together = Prediction(
-        3,
-        NOISE,
-        "both",
-        torch.cat([negative.latents, positive.latents]),
-        torch.cat([negative.velocity, positive.velocity]),
-    )
     apart = torch.cat([erasing(negative), erasing(positive)])
-    assert torch.equal(erasing(together), apart)
+    assert torch.equal(erasing(both(negative, positive)), apart)
 
 
 def test_what_was_removed_stays_removed_when_a_later_look_no_longer_sees_it():

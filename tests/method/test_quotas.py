@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numina.errors import NoRoomError, TargetError
 from numina.identify.tracks import Tracks, link_tracks
 from numina.layout import Layout
-from numina.methods.method import Placing
+from numina.methods.method import Placing, Sighting
 from numina.methods.observing import Observing
 from numina.methods.paper import Paper
 from numina.methods.robust import Robust
@@ -78,7 +78,8 @@ def test_of_overlapping_places_the_smaller_one_counts():
 def test_the_wrong_half_is_wrong_though_the_number_is_right():
     layout = scene((1, 1, 3, 0), (6, 1, 3, 0), (1, 12, 3, 0))
     places = [parts(left=1, right=2)]
-    assert Robust().is_right(layout, [3])
+    seen = Sighting(layout, np.zeros((1, *layout.labels.shape), np.float32))
+    assert Robust().is_right(seen, [3])
     assert not Robust().is_in_place(layout, [3], places)
     assert misplaced(layout, [3], places) == 1
     edit = refine_layout(layout, [3], places=places)

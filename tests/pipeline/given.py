@@ -30,9 +30,11 @@ class Given(Robust):
     verdict: float = 0.9
     looks: tuple[float, ...] = (0.9,)
     captures: list = field(default_factory=list)
+    expected: list = field(default_factory=list)
 
-    def identify(self, capture):
+    def identify(self, capture, expected=None):
         self.captures.append(capture)
+        self.expected.append(expected)
         count = self.found[min(len(self.captures), len(self.found)) - 1]
         if count is None:
             return None

@@ -36,7 +36,7 @@ def test_an_exception_in_the_users_callback_passes_through(pipe, mode, error):
 
 
 class ExhaustedByLooking(Given):
-    def identify(self, capture):
+    def identify(self, capture, expected=None):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 

@@ -58,6 +58,27 @@ def test_rounds_go_on_while_the_look_says_wrong(pipe):
     assert report.total.forwards == pytest.approx(2 * stopped + 2 * STEPS)
 
 
+@pytest.mark.parametrize(("mode", "rounds"), [("one-pass", 1), ("restart", 2)])
+def test_a_look_expects_what_the_one_before_asked_for(pipe, mode, rounds):
+    method = Given(found=(2, 2, 2), looks=(0.9, 0.8))
+    call = arguments()
+    report = generate(
+        pipe,
+        call.pop("prompt"),
+        counts={"cats": 3},
+        preset=method,
+        mode=mode,
+        rounds=rounds,
+        **call,
+    ).report
+    first, *later = method.expected
+    assert first is None
+    assert later
+    for expected, look in zip(later, report.looks, strict=False):
+        assert expected is look.edit.after
+        assert expected.count(0) == 3
+
+
 def test_guidance_starts_again_from_the_same_noise(pipe):
     """A plan that keeps everything free of bias would redraw the very same video."""
     first = counted(pipe, (2, 3), mode="restart").frames

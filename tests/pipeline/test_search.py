@@ -28,11 +28,11 @@ class Sees(Given):
 
     sighting: Sighting | None = None
 
-    def identify(self, capture):
+    def identify(self, capture, expected=None):
         return self.sighting
 
-    def is_right(self, layout, counts):
-        return Paper().is_right(layout, counts)
+    def is_right(self, sighting, counts):
+        return Paper().is_right(sighting, counts)
 
     def refine(self, sighting, counts, names=None):
         fewer = np.where(sighting.layout.labels == 7, 0, sighting.layout.labels)
