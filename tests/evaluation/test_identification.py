@@ -103,7 +103,7 @@ def test_every_reader_is_told_at_every_level(clip, pipe):  # noqa: F811
     [
         ("robust", "one-pass", Robust(looks=(0.9,))),
         ("robust-verdict", "restart", Robust(verdict=0.7)),
-        ("robust-attention", "restart", Robust(evidence="attention", verdict=0.7)),
+        ("robust-attention", "restart", Robust(evidence="attention", verdict=0.7, presence=None)),
         ("paper", "restart", Paper(verdict=0.7)),
     ],
 )

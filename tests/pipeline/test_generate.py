@@ -61,7 +61,7 @@ def test_rounds_go_on_while_the_look_says_wrong(pipe):
 @pytest.mark.parametrize(("mode", "rounds"), [("one-pass", 1), ("restart", 2)])
 def test_a_look_expects_what_the_one_before_asked_for(pipe, mode, rounds):
     method = Given(found=(2, 2, 2), looks=(0.9, 0.8))
-    call = arguments()
+    call = arguments(num_inference_steps=2 * STEPS)
     report = generate(
         pipe,
         call.pop("prompt"),
