@@ -138,8 +138,8 @@ def _noun_edit(look: Look, noun: int, phrase: str) -> NounEdit:
     if removed:
         parts.append(f"removed {number_word(removed)}")
     if edit.brief is not None and (brief := edit.brief.count(noun)):
-        parts.append(f"removed {number_word(brief)} seen in a few frames only")
+        parts.append(f"removed {number_word(brief)} seen in too few frames")
     if held := len(edit.held(noun)):
-        parts.append(f"held {number_word(held)} inside the frame")
+        parts.append(f"kept {number_word(held)} in every frame")
     done = "; ".join(parts) or "nothing to change"
     return NounEdit(noun, phrase, f"saw {number_word(edit.before.count(noun))}; {done}")

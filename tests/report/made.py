@@ -42,6 +42,16 @@ def removal(nouns: tuple[int, ...], removed: tuple[int, ...]) -> LayoutEdit:
     return LayoutEdit(before, Layout(labels, nouns), removed=removed)
 
 
+def steadied() -> LayoutEdit:
+    """Of two instances one misses the last frame; a third is seen in the first one alone."""
+    full = layout((0, 0, 0))
+    before, brief = full.labels.copy(), np.zeros_like(full.labels)
+    before[full.labels == 3] = 0
+    before[-1][full.labels[-1] == 2] = 0
+    brief[0][full.labels[0] == 3] = 1
+    return LayoutEdit(Layout(before, (0, 0)), layout((0, 0)), brief=Layout(brief, (0,)))
+
+
 def look(edit: LayoutEdit, num_nouns: int, *, round_: int = 0, step: int = 3) -> Look:
     """A look with a focus on each noun's instances and three heads."""
     focus = np.stack([edit.before.mask(noun) for noun in range(num_nouns)]).astype(np.float32)

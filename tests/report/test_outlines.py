@@ -45,6 +45,16 @@ def test_what_goes_is_still_there_before_and_a_ghost_after():
     assert states == [RegionClass.REMOVED, RegionClass.KEPT]
 
 
+def test_a_brief_sighting_goes_and_what_a_frame_lacked_is_kept():
+    edit = made.steadied()
+    seen = [[outline.state for outline in outlines_before(edit, frame)] for frame in range(3)]
+    assert seen == [[RegionClass.KEPT] * 2 + [RegionClass.REMOVED], [RegionClass.KEPT] * 2,
+                    [RegionClass.KEPT]]  # fmt: skip
+    states = [outline.state for outline in outlines_after(edit, 0)]
+    assert states == [RegionClass.REMOVED, RegionClass.KEPT, RegionClass.KEPT]
+    assert [outline.state for outline in outlines_after(edit, 2)] == [RegionClass.KEPT] * 2
+
+
 def test_what_is_new_is_added_after_only():
     edit = made.addition((0,), (0,))
     assert len(outlines_before(edit, 0)) == 1

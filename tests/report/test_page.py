@@ -159,6 +159,11 @@ def test_added_and_removed_instances_are_told(plain):
     assert plain.classes.count("added") > 1
 
 
+def test_a_count_that_was_steadied_is_told():
+    page = Reader(render_page(made.story(edit=made.steadied(), exact=(made.counted(2, 2),))))
+    assert "saw two; removed one seen in too few frames; kept one in every frame" in page.text
+
+
 def test_every_edit_of_a_guided_run_has_its_row():
     looks = (
         made.look(made.addition((0, 0), (0,)), 1),

@@ -23,6 +23,12 @@ def test_exact_counts_win_over_the_layout():
     assert story.tallies[0].before == Tally((4,) * 5, "counter")
 
 
+def test_the_counts_of_a_layout_are_of_all_that_was_seen():
+    tally = made.story(edit=made.steadied(), exact=None, compare=False).tallies[0]
+    assert tally.before.counts == (3, 2, 1)
+    assert tally.after.counts == (2, 2, 2)
+
+
 def test_without_a_look_after_the_edit_the_count_is_only_a_plan():
     tally = made.story(exact=None).tallies[0]
     assert tally.before == Tally((2, 2, 2), "layout")
