@@ -123,3 +123,19 @@ def test_low_precision_is_erased_in_float32():
 def test_a_margin_must_be_finite_and_not_negative(margin):
     with pytest.raises(ValueError, match="margin must be finite and not negative"):
         ErasureSpec(margin=margin)
+
+
+def test_a_sighting_too_brief_to_count_is_erased():
+    erasing = erasure()
+    first = layout(FIRST)
+    erasing.remove([LayoutEdit(first, first, brief=layout(SECOND))])
+    clean = after(erasing, predicted(scene(FIRST, SECOND)))
+    torch.testing.assert_close(clean, scene(FIRST), atol=5e-3, rtol=0)
+
+
+def test_the_place_that_a_kept_instance_leaves_is_erased():
+    moved = LayoutEdit(layout(FIRST), layout(SECOND))
+    erasing = erasure()
+    erasing.remove([moved])
+    clean = after(erasing, predicted(scene(FIRST, SECOND)))
+    torch.testing.assert_close(clean, scene(SECOND), atol=5e-3, rtol=0)
