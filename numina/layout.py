@@ -69,7 +69,8 @@ class LayoutEdit:
     """A layout, the layout that shall be, and which instances make the difference.
 
     Attributes:
-        before: The layout as identified.
+        before: The layout as identified; of what was believed without being seen, a method may leave
+            out what its edit asks for.
         after: The layout to enforce. Kept instances keep their label; added ones have labels
             above those of ``before``; removed ones cover nothing.
         added: Labels in ``after`` that ``before`` does not have.
@@ -77,7 +78,7 @@ class LayoutEdit:
         brief: Sightings that ``before`` does not count as instances, too brief for that, and
             that ``after`` does not show at all; None where there are none.
         templates: For each added instance, the label in ``before`` whose shape it copies, or
-            None where it is a plain disc or square.
+            None where it is a plain disc or square, or one that was seen too briefly to count.
     """
 
     before: Layout

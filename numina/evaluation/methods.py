@@ -253,9 +253,10 @@ def _guided_by(
         if step == looked:
             enforcement.enforce([edit])
 
-    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.change)
+    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
     sites = [Site(layer, "cross") for layer in range(run.num_layers)]
-    attempt = run.attempt(dict.fromkeys(sites, enforcement.guide), "guide", watch)
+    attends = dict.fromkeys(sites, enforcement.guide)
+    attempt = run.attempt(attends, "guide", enforcement.grafted(watch))
     return first_video(attempt.output), attempt.cost.forwards
 
 

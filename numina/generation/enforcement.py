@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from numina.attend import Moment, Prediction
+from numina.attend import Moment, Prediction, Watch
 from numina.attention.guide import Guide
 from numina.attention.text import Text
 from numina.generation.run import PipelineRun
@@ -53,12 +53,20 @@ class Enforcement:
         self.erasure.remove(edits)
         self.grafting.add(edits)
 
-    def change(self, prediction: Prediction) -> Tensor | None:
-        """By how much a predicted velocity shall change, ``[B, C, F, y, x]``."""
-        erased = self.erasure(prediction)
-        if erased is not None:
-            prediction = replace(prediction, velocity=prediction.velocity + erased)
-        grafted = self.grafting(prediction)
-        if erased is None or grafted is None:
-            return grafted if erased is None else erased
-        return erased + grafted
+    def grafted(self, watch: Watch) -> Watch:
+        """Predictions as ``watch`` leaves them, and grafted.
+
+        Whoever looks through ``watch`` is not shown the copies of this step: an instance that the
+        model itself does not take up must be seen to be missing.
+        """
+
+        def change(prediction: Prediction) -> Tensor | None:
+            changed = watch(prediction)
+            if changed is not None:
+                prediction = replace(prediction, velocity=prediction.velocity + changed)
+            graft = self.grafting(prediction)
+            if changed is None or graft is None:
+                return graft if changed is None else changed
+            return changed + graft
+
+        return change

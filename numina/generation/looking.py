@@ -93,6 +93,9 @@ class Looker:
             except NoRoomError as no_room:
                 # What was seen may be mistaken, and a run half done must not be lost for it.
                 return self._unusable(row, round_, f"the layout found has no room: {no_room}")
+            if edit.is_empty:
+                why = "an instance is not there in every frame, and no place is free to hold it"
+                return self._unusable(row, round_, why)
             self._corrected.add(row)
         self.looks[row].append(
             Look(
@@ -106,7 +109,7 @@ class Looker:
             )
         )
         # Per frame, because the instances of some methods live in single frames.
-        seen = [sighting.layout.count_per_frame(noun) for noun in range(len(counts))]
+        seen = [edit.seen.count_per_frame(noun) for noun in range(len(counts))]
         error = sum(float(abs(one - count).mean()) for one, count in zip(seen, counts, strict=True))
         if places:
             error += misplaced(sighting.layout, counts, places)

@@ -6,6 +6,7 @@ from numina.generation.outcome import Outcome
 from numina.generation.run import PipelineRun
 from numina.generation.trial import try_run
 from numina.record import Cost
+from numina.refine.composition import composed
 
 
 def restart(run: PipelineRun, looker: Looker, text: Text, rounds: int) -> Outcome:
@@ -36,14 +37,14 @@ def guided_rounds(
         rounds: Guided runs, at least 1; the last one is never stopped.
         spent: What it has cost to come here.
     """
-    total = spent
+    total, edits = spent, wrong.edits
     for round_ in range(1, rounds + 1):
         will_do = _anything if round_ == rounds else _is_right
-        made = try_run(run, looker, text, will_do, wrong, round_)
+        made = try_run(run, looker, text, will_do, edits, round_)
         total += made.cost
         if made.verdict is None or not made.stopped:
             return Outcome(made.output, True, made.strengths, spent, total)
-        wrong = made.verdict
+        edits = tuple(map(composed, edits, made.verdict.edits))
     raise AssertionError("the last round never stops")
 
 

@@ -1,6 +1,6 @@
 """A trial: one attempt that is judged on its way, and ended there where it will not do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numina.generation.look_steps import verdict_step
 from numina.generation.looking import Looker, Verdict
 from numina.generation.run import PipelineRun, stop_at
 from numina.integrations import Site
+from numina.layout import LayoutEdit
 from numina.record import Cost
 
 
@@ -41,7 +42,7 @@ def try_run(
     looker: Looker,
     text: Text,
     will_do: Callable[[Verdict], bool],
-    wrong: Verdict | None = None,
+    edits: Sequence[LayoutEdit | None] | None = None,
     round_: int = 0,
 ) -> Trial:
     """Make an attempt, look at it once, and end it unless the verdict will do.
@@ -55,7 +56,7 @@ def try_run(
         looker: Looks at it.
         text: Nouns of the text keys.
         will_do: Whether the attempt may go on.
-        wrong: The verdict whose edits are enforced from the first step on.
+        edits: What is enforced from the first step on, one for each video.
         round_: 0 for the unguided run, then 1, 2, … for every guided one.
     """
     method = looker.method
@@ -64,20 +65,21 @@ def try_run(
     features = method.capture.feature_layer(run.num_layers)
     enforcement = Enforcement(method, run, text, looker.request.num_nouns, "restart")
     guide = enforcement.guide
-    if wrong is not None:
-        enforcement.enforce(wrong.edits)
-    clean = CleanPrediction(run.guidance_scale, inner=enforcement.change)
+    if edits is not None:
+        enforcement.enforce(edits)
+    clean = CleanPrediction(run.guidance_scale, inner=enforcement.erasure)
     judge = _Judge(looker, clean, captured[-1], round_, will_do)
     recorder = Recorder(text, {step}, inner=guide, on_recorded=judge, layers=captured)
 
     attends: dict[Site, Attend] = {}
-    if wrong is not None:
+    if edits is not None:
         attends |= {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
     if features is not None:
         attends[Site(features, "self")] = recorder.self_attention
     attends = with_headroom(attends, looker.request, method, run.num_layers)
-    attempt = run.attempt(attends, "identify" if wrong is None else "guide", clean)
+    pass_ = "identify" if edits is None else "guide"
+    attempt = run.attempt(attends, pass_, enforcement.grafted(clean))
     strengths = tuple(guide.strengths.values())
     return Trial(attempt.output, judge.verdict, judge.stopped, strengths, attempt.cost)
 

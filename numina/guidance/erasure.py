@@ -55,7 +55,9 @@ class Erasure:
         self._hole: _Hole | None = None
 
     def remove(self, edits: Sequence[LayoutEdit | None]) -> None:
-        """Erase what the edits remove, one for each video; None leaves a video as it was.
+        """Erase what the edits leave empty, one for each video; None leaves a video as it was.
+
+        That is where instances are removed, and where kept ones move away.
 
         Args:
             edits: Over one grid, that of earlier calls.

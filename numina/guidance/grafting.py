@@ -113,44 +113,60 @@ def _copy(edits: Sequence[LayoutEdit | None], latents: Tensor, margin: float) ->
     for source, edit in zip(sources, edits, strict=True):
         if edit is None:
             continue
-        labels = edit.after.labels
-        sides = (height // labels.shape[-2], width // labels.shape[-1])
-        fine = labels.repeat(sides[0], axis=-2).repeat(sides[1], axis=-1)
+        sides = (height // edit.after.labels.shape[-2], width // edit.after.labels.shape[-1])
+        # A template that is to move is not yet where it shall be, and no longer where it was.
+        still = np.where(edit.before.labels == edit.after.labels, edit.after.labels, np.int16(0))
+        after, still = (
+            each.repeat(sides[0], axis=-2).repeat(sides[1], axis=-1)
+            for each in (edit.after.labels, still)
+        )
+        reach = np.ones([2 * math.ceil(margin * side) + 1 for side in sides], np.bool_)
         for label, template in zip(edit.added, edit.templates, strict=True):
             if template is not None:
-                _trace(source, fine, label, template, math.ceil(margin * sides[0]))
+                _trace(source, after, label, still == template, reach)
     flat = sources.reshape(len(edits), 1, -1)
-    source = torch.from_numpy(flat)
     return _Copy(
         torch.from_numpy(flat != here.reshape(1, 1, -1)).to(latents.device),
-        source.to(latents.device),
+        torch.from_numpy(flat).to(latents.device),
     )
 
 
 def _trace(
-    source: NDArray[np.int64], labels: NDArray[np.int16], label: int, template: int, margin: int
+    source: NDArray[np.int64],
+    labels: NDArray[np.int16],
+    label: int,
+    template: NDArray[np.bool_],
+    reach: NDArray[np.bool_],
 ) -> None:
     """Write where each latent of an added instance is copied from, ``[F, y, x]``."""
-    square = np.ones((2 * margin + 1, 2 * margin + 1), np.bool_)
-    shown = np.flatnonzero((labels == template).any((1, 2)))
+    shown = _typical_frames(template)
     if not len(shown):
         return
     for frame in np.flatnonzero((labels == label).any((1, 2))):
         own = labels[frame] == label
         origin = int(shown[np.abs(shown - frame).argmin()])
-        model = labels[origin] == template
+        model = template[origin]
         scale = math.sqrt(own.sum() / model.sum())
         if abs(scale - 1) < SAME_SIZE:
             scale = 1.0
         # Neither does a neighbour come along, nor is one painted over.
-        source_ = ndimage.binary_dilation(model, square) & ((labels[origin] == 0) | model)
-        target = ndimage.binary_dilation(own, square) & ((labels[frame] == 0) | own)
+        visible = ndimage.binary_dilation(model, reach) & ((labels[origin] == 0) | model)
+        target = ndimage.binary_dilation(own, reach) & ((labels[frame] == 0) | own)
         points = np.argwhere(target)
         from_centre = (points - np.argwhere(own).mean(0)) / scale
         origins = np.rint(np.argwhere(model).mean(0) + from_centre).astype(np.int64)
         inside = ((origins >= 0) & (origins < model.shape)).all(1)
         points, origins = points[inside], origins[inside]
-        near = source_[tuple(origins.T)]
-        points, origins = points[near], origins[near]
+        seen = visible[tuple(origins.T)]
+        points, origins = points[seen], origins[seen]
         height, width = model.shape
         source[frame][tuple(points.T)] = (origin * height + origins[:, 0]) * width + origins[:, 1]
+
+
+def _typical_frames(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Frames that show an instance about as large as most of them do; the border may cut others."""
+    sides = np.sqrt(masks.sum((1, 2)))
+    shown = np.flatnonzero(sides)
+    if not len(shown):
+        return shown
+    return shown[sides[shown] >= (1 - SAME_SIZE) * np.median(sides[shown])]

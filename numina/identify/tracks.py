@@ -88,7 +88,7 @@ class Tracks:
             them. Their patches may overlap the filled ones of ``layout``.
         seen: In how many frames each instance of ``layout`` was really seen, before filling.
         filled: The labels of ``layout`` in the frames that were filled, ``[F, Y, X]`` int16, 0
-            elsewhere; None where nothing was.
+            elsewhere; None where nothing is known to be.
     """
 
     layout: Layout
@@ -204,14 +204,29 @@ def velocity(layout: Layout) -> NDArray[np.float64]:
     return _median_step(tracks_of(layout).values())
 
 
+def displacement(
+    track: Track, sighting: int, frame: int, drift: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How far an instance has moved by ``frame`` since one of its sightings, in patches ``[2]``.
+
+    Between two sightings it goes along the straight line, before the first and after the last by
+    ``drift``.
+    """
+    frames = track.frames
+    if frames[0] < frame < frames[-1]:
+        centre = np.array([np.interp(frame, frames, axis) for axis in track.centres.T])
+        return np.asarray(centre - track.centres[sighting])
+    return drift * (frame - frames[sighting])
+
+
 def fill_missing(
     labels: NDArray[np.int16], label: int, track: Track, drift: NDArray[np.float64]
 ) -> None:
     """Paint ``track`` into the frames that it is not seen in, in place.
 
-    The mask of the nearest seen frame is moved: between two sightings along the straight line,
-    before the first and after the last by ``drift``. Patches of other instances are never taken;
-    where less than half of the mask is left, inside the frame and free, nothing is painted.
+    The mask of the nearest seen frame is moved by ``displacement``. Patches of other instances are
+    never taken; where less than half of the mask is left, inside the frame and free, nothing is
+    painted.
 
     Args:
         labels: ``[F, Y, X]`` int16, changed in place.
@@ -222,11 +237,7 @@ def fill_missing(
     frames = np.array(track.frames)
     for frame in sorted(set(range(len(labels))) - set(track.frames)):
         nearest = int(np.abs(frames - frame).argmin())
-        if frames[0] < frame < frames[-1]:
-            centre = np.array([np.interp(frame, frames, axis) for axis in track.centres.T])
-            shift = centre - track.centres[nearest]
-        else:
-            shift = drift * (frame - frames[nearest])
+        shift = displacement(track, nearest, frame, drift)
         places = np.argwhere(track.masks[nearest]) + np.rint(shift).astype(np.int64)
         inside = ((places >= 0) & (places < labels.shape[1:])).all(1)
         rows, columns = places[inside].T

@@ -39,8 +39,9 @@ class Robust:
         looks: Noise levels of the looks of one-pass mode.
         numerals: Look at the numeral of a noun, and guide it, along with the noun. Its embedding
             knows what it numbers: where "three" of "three cats" is heard, removed cats come back.
-        memory: Let a later look know where instances are, seen before or guided to. Attention alone
-            may have moved on by then, above all that to a crowd of one noun.
+        memory: Let a later look know where instances are, seen before or guided to, when it names
+            the parts of the clean latent. Attention may have moved on by then, above all that to a
+            crowd of one noun.
         heads: How many heads the report names: those that agree most with the consensus.
         presence: When an instance is there in a frame: a count must hold in all of them. None
             asks for the number of instances alone.

@@ -17,6 +17,7 @@ class Draft:
         self.removed: list[int] = []
         self.added: list[int] = []
         self.templates: list[int | None] = []
+        self.promoted: list[int] = []
         self.brief: Layout | None = None
 
     def copy(self) -> "Draft":
@@ -24,7 +25,7 @@ class Draft:
         twin.labels = self.labels.copy()
         twin.nouns, twin.removed = list(self.nouns), list(self.removed)
         twin.added, twin.templates = list(self.added), list(self.templates)
-        twin.brief = self.brief
+        twin.promoted, twin.brief = list(self.promoted), self.brief
         return twin
 
     def remove(self, label: int) -> None:
@@ -44,6 +45,12 @@ class Draft:
         if 2 * (labels == new).any((1, 2)).sum() > len(labels):
             self.labels = labels
             self._record(track.noun, None)
+            self.promoted.append(label)
+
+    def left_of(self, short: Layout) -> Layout:
+        """The short tracks that were not promoted."""
+        gone = np.isin(short.labels, self.promoted)
+        return Layout(np.where(gone, np.int16(0), short.labels), short.nouns)
 
     def lay(
         self,

@@ -88,8 +88,14 @@ def refine_layout(
             if len(members(draft.layout(), quotas)[at]) < quotas[at].count:
                 draft.promote(tracks.short, label, drift)
     if presence is not None:
-        draft.brief = brief_sightings(tracks, presence)
-        draft.labels = completed(draft.layout(), presence, spec.gap).labels
+        draft.brief = brief_sightings(draft.left_of(tracks.short), presence)
+        homes = {
+            label: quota.within
+            for quota, own in zip(quotas, members(draft.layout(), quotas), strict=True)
+            for label in own
+            if quota.within is not None
+        }
+        draft.labels = completed(draft.layout(), presence, spec.gap, homes).labels
     held = members(draft.layout(), quotas)
     missing = [quota.count - len(own) for quota, own in zip(quotas, held, strict=True)]
     if any(missing):

@@ -89,6 +89,8 @@ def _look(look: Look, targets: tuple[TargetRecord, ...]) -> dict[str, Any]:
                 "seen": edit.before.count(noun),
                 "added": sum(edit.after.nouns[label - 1] == noun for label in edit.added),
                 "removed": sum(edit.before.nouns[label - 1] == noun for label in edit.removed),
+                "held": len(edit.held(noun)),
+                "brief": 0 if edit.brief is None else edit.brief.count(noun),
             }
             for noun, target in enumerate(targets)
         ],

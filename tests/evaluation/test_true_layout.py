@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numina.evaluation.failure import EvaluationError
-from numina.evaluation.true_layout import grid_of, misplaced, true_layout
+from numina.evaluation.true_layout import grid_of, misplaced, true_layout, true_tracks
 from numina.identify.tracks import Tracks
 from numina.layout import Layout
 from numina.sprites.counter import instance_masks
@@ -127,3 +127,14 @@ def test_an_empty_layout_stays_empty():
     empty = Layout(np.zeros((3, 8, 8), np.int16), ())
     assert not misplaced(Tracks.of(empty)).layout.labels.any()
     assert not true_layout([np.zeros((5, 64, 64), np.int32)], VideoGrid(3, 8, 8)).labels.any()
+
+
+def test_what_the_clip_does_not_show_is_known_to_be_filled_and_to_be_brief():
+    masks = drifting(step=0)
+    masks[3:] = 0
+    masks[3:, 96:112, 96:112] = 7
+    tracks = true_tracks([masks], GRID)
+    for each in (tracks, misplaced(tracks)):
+        assert each.layout.count_per_frame(0).tolist() == [1, 1, 1]
+        assert each.sighted.count_per_frame(0).tolist() == [1, 1, 0]
+        assert each.short.count_per_frame(0).tolist() == [0, 0, 1]

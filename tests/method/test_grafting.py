@@ -67,6 +67,29 @@ def test_a_frame_without_the_template_has_it_from_the_nearest_one():
     same(grafted(edit, scene(first)), scene(first, SECOND))
 
 
+def test_a_template_that_is_to_move_is_copied_from_where_it_is_still():
+    """In the second frame it is held where the model has not drawn it yet."""
+    before = layout((slice(1), *FIRST[1:]))
+    labels = before.labels.copy()
+    labels[1, 4:6, 1:3] = 1
+    labels[SECOND] = 2
+    edit = LayoutEdit(before, Layout(labels, (0, 0)), added=(2,), templates=(1,))
+    first = (slice(1), *FIRST[1:])
+    same(grafted(edit, scene(first)), scene(first, SECOND))
+
+
+def test_a_template_is_copied_where_the_border_does_not_cut_it():
+    cut, whole = (slice(1), slice(2, 4), slice(0, 1)), (slice(1, 2), slice(2, 4), slice(0, 2))
+    labels = np.zeros(GRID, np.int16)
+    labels[cut] = labels[whole] = 1
+    before = Layout(labels, (0,))
+    after_ = labels.copy()
+    after_[SECOND] = 2
+    edit = LayoutEdit(before, Layout(after_, (0, 0)), added=(2,), templates=(1,))
+    clean = scene(cut, whole)
+    same(grafted(edit, clean, margin=0.0), scene(cut, whole, SECOND))
+
+
 def test_at_the_border_only_what_the_frame_shows_is_copied():
     edge = (slice(None), slice(0, 2), slice(0, 2))
     edit = LayoutEdit(layout(edge), layout(edge, SECOND), added=(2,), templates=(1,))

@@ -5,7 +5,9 @@ import pytest
 
 from numina.identify.tracks import Tracks, link_tracks
 from numina.layout import Layout, RegionClass
+from numina.places import Placed
 from numina.refine.presence import PresenceSpec, brief_sightings, completed, is_present
+from numina.refine.quotas import in_place
 from numina.refine.refinement import refine_layout
 
 FRAMES, ROWS, COLUMNS = 4, 10, 16
@@ -29,7 +31,7 @@ def areas(layout, label):
 def test_instances_that_are_in_every_frame_are_as_they_should_be():
     tracks = link_tracks(drifting((1, 1), (6, 4), step=2))
     assert is_present(tracks, SPEC)
-    assert brief_sightings(tracks, SPEC) is None
+    assert brief_sightings(tracks.short, SPEC) is None
     np.testing.assert_array_equal(completed(tracks.layout, SPEC).labels, tracks.layout.labels)
 
 
@@ -45,7 +47,7 @@ def test_an_instance_that_leaves_is_stopped_by_the_border():
 def test_an_instance_may_be_missing_in_a_stray_frame():
     tracks = Tracks.of(drifting((1, 1), (6, 8), step=3))
     assert is_present(tracks, SPEC)  # in one frame of four
-    assert not is_present(tracks, PresenceSpec(brief=0.25))
+    assert not is_present(tracks, PresenceSpec(patience=0.25))
 
 
 def test_one_that_enters_is_there_from_the_first_frame_on():
@@ -104,10 +106,44 @@ def test_one_that_was_not_told_from_another_in_a_frame_is_not_there():
     tracks = link_tracks(Layout(labels, (0, 0)))
     assert tracks.layout.count_per_frame(0).tolist() == [2, 2, 2, 2]
     assert is_present(tracks, SPEC)  # one frame of four
-    assert not is_present(tracks, PresenceSpec(brief=0.25))
-    edit = refine_layout(tracks, [2], presence=PresenceSpec(brief=0.25))
+    assert not is_present(tracks, PresenceSpec(patience=0.25))
+    edit = refine_layout(tracks, [2], presence=PresenceSpec(patience=0.25))
     assert edit.before.count_per_frame(0).tolist() == [2, 2, 1, 2]
     assert edit.after.count_per_frame(0).tolist() == [2, 2, 2, 2]
+
+
+def test_between_two_sightings_an_instance_goes_along_the_straight_line():
+    """And not with the scene, which stands still."""
+    labels = np.zeros((9, ROWS, 32), np.int16)
+    for frame in (0, 1, 2, 6, 7, 8):
+        labels[frame, 6:8, 3 * frame : 3 * frame + 2] = 4
+    for label, row in enumerate((0, 3), 1):
+        labels[:, row : row + 2, 10 * label : 10 * label + 2] = label
+    held = completed(Layout(labels, (0, 0, 0, 0)), SPEC)
+    left = [int(np.argwhere(frame == 4)[:, 1].min()) for frame in held.labels]
+    assert left == [0, 3, 6, 9, 12, 15, 18, 21, 24]
+
+
+def test_one_that_is_parted_stays_on_its_side():
+    """Where another noun is beside it in every other frame, both sides are nearest in turn."""
+    labels = np.zeros((4, ROWS, COLUMNS), np.int16)
+    labels[:, 3:6, 3:6], labels[:, 3:6, 6:9] = 1, 2
+    labels[::2, 0:2, 3:6] = 3
+    parted = completed(Layout(labels, (0, 0, 1)), SPEC)
+    tops = [np.argwhere(frame == 1).min(0).tolist() for frame in parted.labels]
+    assert len({tuple(top) for top in tops}) == 1
+
+
+def test_an_instance_is_held_in_its_own_place():
+    """Sighted on the left, it would come from the right, where none was asked for."""
+    labels = np.zeros((5, ROWS, COLUMNS), np.int16)
+    for frame, left in ((2, 8), (3, 6), (4, 4)):
+        labels[frame, 3:6, left : left + 3] = 1
+    places = [Placed(left=1).parts]
+    edit = refine_layout(Tracks.of(Layout(labels, (0,))), [1], places=places, presence=SPEC)
+    assert edit.after.count(0) == 1
+    assert not edit.added
+    assert in_place(edit.after, [1], places)
 
 
 def test_a_sighting_too_brief_to_count_is_wrong_and_goes():
@@ -127,7 +163,7 @@ def test_a_sighting_too_brief_to_count_is_wrong_and_goes():
 def test_a_stray_frame_may_pass():
     tracks = link_tracks(drifting((1, 1), (6, 4, [1])))
     assert is_present(tracks, SPEC)
-    assert not is_present(tracks, PresenceSpec(brief=0.25))
+    assert not is_present(tracks, PresenceSpec(patience=0.25))
     assert refine_layout(tracks, [1], presence=SPEC).is_empty
 
 
@@ -135,6 +171,7 @@ def test_where_one_is_missing_a_brief_sighting_becomes_it():
     found = drifting((1, 1), (6, 4, [1, 2]))
     edit = refine_layout(link_tracks(found), [2], presence=SPEC)
     assert edit.added == (2,)
+    assert edit.brief is None
     assert edit.after.count_per_frame(0).tolist() == [2, 2, 2, 2]
     assert (edit.classes(1)[0][found.labels == 2] == RegionClass.ADDED).all()
 
@@ -156,7 +193,7 @@ def test_without_a_spec_nothing_is_held_and_nothing_brief_goes():
     assert refine_layout(tracks, [1]).is_empty
 
 
-@pytest.mark.parametrize("settings", [{"brief": 0}, {"brief": 1.5}, {"whole": -0.1}])
+@pytest.mark.parametrize("settings", [{"patience": 0}, {"patience": 1.5}, {"whole": -0.1}])
 def test_settings_are_shares(settings):
     with pytest.raises(ValueError, match=r"shares in 0\.\.1"):
         PresenceSpec(**settings)

@@ -228,3 +228,12 @@ def test_the_motion_of_a_crowd_is_voted_for_as_by_every_pair():
             off = np.hypot(*(steps[None] - candidates[:, None]).transpose(2, 0, 1)).min(1)
             expected += np.clip(1 - off / (reach * side), 0, None)
         np.testing.assert_array_equal(_votes(candidates, heard, reach), expected)
+
+
+def test_what_was_filled_is_told_from_what_was_seen():
+    found = draw(*([(2, 2, 2)] if frame != 2 else [] for frame in range(5)))
+    tracks = link_tracks(found)
+    assert tracks.layout.count_per_frame(0).tolist() == [1, 1, 1, 1, 1]
+    assert tracks.sighted.count_per_frame(0).tolist() == [1, 1, 0, 1, 1]
+    np.testing.assert_array_equal(tracks.sighted.labels + tracks.filled, tracks.layout.labels)
+    assert Tracks.of(tracks.layout).sighted is tracks.layout

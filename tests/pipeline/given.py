@@ -31,6 +31,7 @@ class Given(Robust):
     looks: tuple[float, ...] = (0.9,)
     captures: list = field(default_factory=list)
     expected: list = field(default_factory=list)
+    enforced: list = field(default_factory=list)
 
     def identify(self, capture, expected=None):
         self.captures.append(capture)
@@ -40,3 +41,7 @@ class Given(Robust):
             return None
         focus = np.zeros((capture.probs.shape[2], *capture.grid.shape), np.float32)
         return Sighting(row_of_instances(count, capture.grid), focus)
+
+    def plan(self, edits, num_nouns, mode):
+        self.enforced.append(edits)
+        return super().plan(edits, num_nouns, mode)

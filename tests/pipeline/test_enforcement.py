@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from numina.attention.clean_prediction import CleanPrediction
 from numina.generation.enforcement import Enforcement
 from numina.layout import Layout, LayoutEdit
 from numina.methods.paper import Paper
@@ -28,7 +29,7 @@ def moved_over():
 def enforced(method, mode="restart"):
     enforcement = Enforcement(method, RUN, text=None, num_nouns=1, mode=mode)
     enforcement.enforce([moved_over()])
-    return enforcement.change
+    return enforcement.grafted(enforcement.erasure)
 
 
 def shown(change):
@@ -57,11 +58,21 @@ def test_what_is_erased_is_not_grafted_elsewhere():
     edit = LayoutEdit(before, Layout(labels, (0, 0)), added=(2,), removed=(1,), templates=(1,))
     enforcement = Enforcement(Robust(), RUN, text=None, num_nouns=1, mode="restart")
     enforcement.enforce([edit])
-    clean = after(enforcement.change, predicted(scene(FIRST)))
+    clean = after(enforcement.grafted(enforcement.erasure), predicted(scene(FIRST)))
     torch.testing.assert_close(clean, scene(), atol=5e-3, rtol=0)
 
 
 def test_the_published_method_leaves_predictions_alone():
     enforcement = Enforcement(Paper(), RUN, text=None, num_nouns=1, mode="restart")
     enforcement.enforce([moved_over()])
-    assert enforcement.change(predicted(scene(FIRST, SECOND))) is None
+    assert enforcement.grafted(enforcement.erasure)(predicted(scene(FIRST, SECOND))) is None
+
+
+def test_a_look_is_not_shown_the_copies():
+    """It sees what the model makes of the place, and the erased one gone."""
+    enforcement = Enforcement(Robust(), RUN, text=None, num_nouns=1, mode="restart")
+    enforcement.enforce([moved_over()])
+    looking = CleanPrediction(lambda: 1.0, inner=enforcement.erasure)
+    clean = after(enforcement.grafted(looking), predicted(scene(FIRST, SECOND)))
+    torch.testing.assert_close(clean, scene(FIRST, THIRD), atol=5e-3, rtol=0)
+    torch.testing.assert_close(looking.latents, scene(FIRST), atol=5e-3, rtol=0)

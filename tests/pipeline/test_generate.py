@@ -3,12 +3,16 @@
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from diffusers.callbacks import PipelineCallback
 
 from numina.attention.capture import CaptureSpec
 from numina.errors import PromptError
+from numina.identify.tracks import Tracks
+from numina.layout import Layout
+from numina.methods.method import Sighting
 from numina.pipeline import generate
 from tests.pipeline.given import Given
 from tests.pipeline.short_runs import LAYERS, LOOK, STEPS, arguments, counted, is_clean, plain
@@ -77,6 +81,42 @@ def test_a_look_expects_what_the_one_before_asked_for(pipe, mode, rounds):
     for expected, look in zip(later, report.looks, strict=False):
         assert expected is look.edit.after
         assert expected.count(0) == 3
+
+
+def test_a_second_round_asks_for_what_the_first_one_did_too(pipe):
+    """It starts from the noise that the first one started from, where nothing is removed yet."""
+    method = Given(found=(4, 2, 3))
+    call = arguments()
+    prompt = call.pop("prompt")
+    generate(pipe, prompt, counts={"cats": 3}, preset=method, mode="restart", rounds=2, **call)
+    (first,), (second,) = method.enforced
+    assert len(first.removed) == 1
+    assert second.before is first.before
+    assert second.before.count(0) == 4
+    assert second.after.count(0) == 3
+    assert set(first.removed) <= set(second.removed)
+
+
+class Walled(Given):
+    """Two instances, one of which fills the last frame, where the other one is missing."""
+
+    def identify(self, capture, expected=None):
+        labels = np.zeros(capture.grid.shape, np.int16)
+        labels[:, 0, 0], labels[:, 3:5, 3:5], labels[-1] = 1, 2, 2
+        layout = Layout(labels, (0, 0))
+        focus = np.zeros((1, *capture.grid.shape), np.float32)
+        return Sighting(layout, focus, tracks=Tracks.of(layout))
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_what_is_wrong_and_cannot_be_mended_is_not_called_right(pipe, mode):
+    call = arguments()
+    prompt = call.pop("prompt")
+    with pytest.warns(UserWarning, match="no place is free"):
+        video = generate(pipe, prompt, counts={"cats": 2}, preset=Walled(), mode=mode, **call)
+    report = video.report
+    assert report.decision == "unguided"
+    assert "no place is free to hold it" in report.reason
 
 
 def test_guidance_starts_again_from_the_same_noise(pipe):
