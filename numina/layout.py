@@ -69,8 +69,8 @@ class LayoutEdit:
     """A layout, the layout that shall be, and which instances make the difference.
 
     Attributes:
-        before: The layout as identified; of what was believed without being seen, a method may leave
-            out what its edit asks for.
+        before: The layout as identified. A method may leave out what it believed without seeing
+            it, and so ask for it.
         after: The layout to enforce. Kept instances keep their label; added ones have labels
             above those of ``before``; removed ones cover nothing.
         added: Labels in ``after`` that ``before`` does not have.

@@ -48,8 +48,14 @@ def test_a_look_tells_what_it_saw_and_changed():
         exact=None,
     )
     (look,) = describe(story)["looks"]
-    assert look["nouns"][0] == {"phrase": "apples", "seen": 4, "added": 0, "removed": 1}
-    assert look["nouns"][1] == {"phrase": "stars", "seen": 2, "added": 0, "removed": 0}
+    untouched = {"added": 0, "removed": 0, "held": 0, "brief": 0}
+    assert look["nouns"][0] == untouched | {"phrase": "apples", "seen": 4, "removed": 1}
+    assert look["nouns"][1] == untouched | {"phrase": "stars", "seen": 2}
+
+
+def test_a_look_tells_what_it_steadied():
+    (look,) = describe(made.story(edit=made.steadied(), exact=None))["looks"]
+    assert (look["nouns"][0]["held"], look["nouns"][0]["brief"]) == (1, 1)
 
 
 def test_values_that_json_does_not_know_become_null():
