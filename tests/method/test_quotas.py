@@ -55,6 +55,11 @@ def test_an_instance_belongs_where_its_centre_is_in_most_frames():
     assert not in_place(layout, [3], [parts(left=1, right=2)])
 
 
+def test_half_of_the_frames_are_no_majority():
+    layout = scene((1, 2, 3, 0, 4), frames=4)  # centres at columns 3, 7, 11 and 15
+    assert held(layout, [1], [parts(left=1, right=0)]) == [0, 0, 1]
+
+
 def test_a_centre_on_the_border_is_in_the_later_half():
     layout = scene((1, 6, 4, 0))  # columns 6 to 9, centre 7.5, which is the frame's middle
     assert held(layout, [1], [parts(left=1)]) == [0, 1]
