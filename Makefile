@@ -10,7 +10,7 @@ SPREAD := --numprocesses logical --maxprocesses 8 --dist loadfile
 CSRC := $(wildcard csrc/*.cpp csrc/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint
+.PHONY: help demo test test-fast test-all lint
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,9 @@ demo: $(READY) ## Generate counted videos with the built-in model, into demo/
 
 test: $(READY) ## Run the fast and the full tests (CPU, no network, at most 10 minutes)
 	$(PY) -m pytest $(SPREAD) -m "not gpu and not exhaustive"
+
+test-fast: $(READY) ## Run the fast tests alone (at most 2 minutes)
+	$(PY) -m pytest $(SPREAD) -m "not slow and not gpu"
 
 test-all: $(READY) ## Run everything: the large sweeps too, and the GPU tests where there is a GPU
 	$(PY) -m pytest $(SPREAD) --hypothesis-profile=default
@@ -31,9 +34,9 @@ lint: $(READY) ## Check style, formatting and types
 
 # Nothing here may ask a server for weights. Idle OpenMP threads sleep instead of spinning: on a
 # busy machine spinning threads keep the working ones from their cores.
-demo test test-all: export HF_HUB_OFFLINE = 1
-demo test test-all: export OMP_WAIT_POLICY = PASSIVE
-demo test test-all: export KMP_BLOCKTIME = 0
+demo test test-fast test-all: export HF_HUB_OFFLINE = 1
+demo test test-fast test-all: export OMP_WAIT_POLICY = PASSIVE
+demo test test-fast test-all: export KMP_BLOCKTIME = 0
 
 $(READY): pyproject.toml setup.py constraints.txt .ci/setup $(CSRC)
 	@PYTHON='$(PYTHON)' TORCH_PIP_ARGS='$(TORCH_PIP_ARGS)' .ci/setup

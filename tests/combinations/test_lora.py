@@ -8,6 +8,8 @@ from tests.calls import wide_call
 from tests.combinations.ways import counts_are_kept
 from tests.families import FAMILIES
 
+pytestmark = pytest.mark.slow
+
 # One model of each family but Allegro, whose transformer takes none.
 WITH_LORA = (
     "wan",

@@ -7,6 +7,8 @@ from tests.combinations.ways import WAYS, counts_are_kept
 from tests.families import FAMILIES
 from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 
+pytestmark = pytest.mark.slow
+
 # Every way on one family of each kind; of the other families, one model each.
 WHOLE = ("wan", "cogvideox-5b")
 OTHERS = (

@@ -20,6 +20,8 @@ from numina.methods.robust import Robust
 from numina.pipeline import generate
 from tests.evaluation.test_methods import CASE, SUITE, _one_thread, pipe, seen_suite  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 LEVELS = (0.9, 0.7, 0.5)
 
 

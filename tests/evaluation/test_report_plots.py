@@ -74,6 +74,7 @@ def test_names_keep_their_order_their_distance_and_the_plot(heights):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(SHARE, SHARE), min_size=1, max_size=9))
+@pytest.mark.slow
 def test_names_beside_points_cover_neither_each_other_nor_an_interval(places):
     area = Box(0, 0, 900, 400)
     points = [(100 + 600 * x, 40 + 320 * y) for x, y in places]

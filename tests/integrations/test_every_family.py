@@ -22,6 +22,8 @@ from tests.integrations.seam_runs import (
     tilted,
 )
 
+pytestmark = pytest.mark.slow
+
 ALL_SITES = [Site(layer, kind) for layer in range(LAYERS) for kind in ("self", "cross")]
 
 

@@ -324,6 +324,7 @@ print(resident("VmHWM") - before - sum(result.nbytes for result in results))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
+@pytest.mark.slow
 def test_the_scores_are_never_held_whole():
     queries, keys = 20_000, 1_200
     script = MEASURE.format(queries=queries, keys=keys)

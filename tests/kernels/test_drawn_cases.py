@@ -16,6 +16,8 @@ from tests.kernels.drawn_results import write_results
 
 FAST = 50
 
+pytestmark = pytest.mark.slow
+
 on_every_operation = pytest.mark.parametrize("operation", CHECKS)
 in_every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 

@@ -127,6 +127,7 @@ print(candidates(89, Form.STREAM, 16, 128)[0])
 """
 
 
+@pytest.mark.slow
 def test_the_environment_names_a_file_for_the_whole_process(file):
     def run(path):
         return subprocess.run(

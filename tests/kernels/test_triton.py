@@ -237,6 +237,7 @@ def test_a_batch_may_lie_beyond_two_to_the_31_elements():
     assert all(torch.equal(a, b) for a, b in zip(actual, near, strict=True))
 
 
+@pytest.mark.slow
 def test_a_hundred_repeats_give_the_same_bits():
     tensors = (x.to(DEVICE) for x in make_qkv(1, 3, 40, 1, 16, dtype=torch.bfloat16))
     query, key, value = tensors

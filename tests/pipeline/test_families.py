@@ -14,6 +14,8 @@ from tests.pipeline.wide_runs import Finds, counted, left_as_it_was
 from tests.tiny_cogvideox import tiny_cogvideox, wide_kwargs
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
 
+pytestmark = pytest.mark.slow
+
 
 # Wan has test_generate.py.
 @pytest.fixture(scope="module", params=[name for name in FAMILIES if name != "wan"])

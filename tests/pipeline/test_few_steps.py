@@ -21,6 +21,8 @@ from tests.pipeline.wide_runs import counted
 from tests.tiny_cogvideox import wide_kwargs
 from tests.tiny_wan import tiny_wan
 
+pytestmark = pytest.mark.slow
+
 SCHEDULERS = {
     "euler": lambda shift: FlowMatchEulerDiscreteScheduler(shift=shift),
     "lcm": lambda shift: FlowMatchLCMScheduler(shift=shift),

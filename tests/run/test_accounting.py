@@ -35,7 +35,7 @@ from tests.integrations.seam_runs import Seen, seen_at
 from tests.tiny_cogvideox import TEXT_KEYS
 
 # Of what the C++ allocates torch knows nothing.
-pytestmark = pytest.mark.usefixtures("only_eager")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_eager")]
 
 SAMPLES = ClassTargets().samples
 EAGER = Machine(Impl.EAGER, "cpu")

@@ -15,6 +15,8 @@ from tests.families import JOINT, LAYERS
 from tests.run.given_nouns import NOUNS, attend_with, guide, text
 from tests.tiny_cogvideox import TEXT_KEYS
 
+pytestmark = pytest.mark.slow
+
 LAYER, HEADS = 1, 2
 # Among the ten tokens of the prompt, which all families see; some mask the padding behind them.
 

@@ -14,6 +14,7 @@ def arrangements(number: int, times: int = 20, seed: int = 0) -> list[np.ndarray
 
 
 @pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.slow
 def test_places_keep_their_distance_inside_the_box(number: int) -> None:
     for places in arrangements(number):
         assert places.shape == (number, 2)

@@ -15,6 +15,7 @@ from numina.sprites.fidelity import measure_fidelity
 from numina.sprites.world import Scene, caption_for
 
 
+@pytest.mark.slow
 def test_two_hundred_true_clips_are_counted_without_an_error() -> None:
     assert measure_fidelity(None, clips=200).wrong_true_clips == 0
 

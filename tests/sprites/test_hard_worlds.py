@@ -12,6 +12,8 @@ from numina.sprites.hard_worlds import WORLDS, hard_scene, render_known
 from numina.sprites.unseen_drawing import BACKGROUNDS
 from numina.sprites.world import SCENERIES, render
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(12)
 
 
