@@ -1,7 +1,6 @@
 """The true layout of a finished clip, and the same one in wrong places: the two controls."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,11 +70,8 @@ def true_tracks(
             labels[frame] = np.where(owner >= 0, own[owner], 0)
     found = Layout(labels, tuple(name[0] for name in numbers))
     linked = Tracks.of(found) if tracked else link_tracks(found)
-    layout, sighted, short = (
-        _in_latent(each, grid, group) for each in (linked.layout, linked.sighted, linked.short)
-    )
-    filled = np.where(sighted.labels == 0, layout.labels, np.int16(0))
-    return replace(Tracks.of(layout, short), filled=filled)
+    stages = (linked.layout, linked.short, linked.sighted)
+    return Tracks(*(_in_latent(each, grid, group) for each in stages))
 
 
 def misplaced(tracks: Tracks) -> Tracks:
@@ -87,12 +83,12 @@ def misplaced(tracks: Tracks) -> Tracks:
     _, rows, columns = layout.labels.shape
     shifts = [(row, column) for row in range(rows) for column in range(columns)]
     shift = min(shifts, key=lambda shift: _overlap(layout, shift) + _cut(layout, shift))
-    rolled, short, sighted = (
-        Layout(np.roll(each.labels, shift, axis=(1, 2)), each.nouns)
-        for each in (layout, tracks.short, tracks.sighted)
+    return Tracks(
+        *(
+            Layout(np.roll(each.labels, shift, axis=(1, 2)), each.nouns)
+            for each in (layout, tracks.short, tracks.sighted)
+        )
     )
-    filled = np.where(sighted.labels == 0, rolled.labels, np.int16(0))
-    return replace(Tracks.of(rolled, short), filled=filled)
 
 
 def _in_latent(linked: Layout, grid: VideoGrid, group: int) -> Layout:

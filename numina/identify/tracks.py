@@ -86,39 +86,36 @@ class Tracks:
             missed are filled.
         short: Instances seen in a minority of the frames, not filled; refinement may promote
             them. Their patches may overlap the filled ones of ``layout``.
-        seen: In how many frames each instance of ``layout`` was really seen, before filling.
-        filled: The labels of ``layout`` in the frames that were filled, ``[F, Y, X]`` int16, 0
-            elsewhere; None where nothing is known to be.
+        sighted: The instances of ``layout`` as they were seen, before filling.
     """
 
     layout: Layout
     short: Layout
-    seen: tuple[int, ...]
-    filled: NDArray[np.int16] | None = None
+    sighted: Layout
 
     @property
-    def sighted(self) -> Layout:
-        """``layout`` as it was seen, without the frames that were filled."""
-        if self.filled is None:
-            return self.layout
-        labels = np.where(self.filled > 0, np.int16(0), self.layout.labels)
-        return Layout(labels, self.layout.nouns)
+    def seen(self) -> tuple[int, ...]:
+        """In how many frames each instance was really seen."""
+        return frames_covered(self.sighted)
 
     @classmethod
     def of(cls, layout: Layout, short: Layout | None = None) -> "Tracks":
         """Tracks of a linked layout of which no more is known: nothing in it was filled."""
         if short is None:
             short = Layout(np.zeros_like(layout.labels), ())
-        return cls(layout, short, frames_covered(layout))
+        return cls(layout, short, layout)
 
     def __post_init__(self) -> None:
         if self.layout.labels.shape != self.short.labels.shape:
             raise LayoutError(
                 f"layout covers {self.layout.labels.shape}, short {self.short.labels.shape}"
             )
-        if len(self.seen) != len(self.layout.nouns):
+        same = self.layout.labels.shape == self.sighted.labels.shape
+        if not same or self.layout.nouns != self.sighted.nouns:
             raise LayoutError(
-                f"the layout has {len(self.layout.nouns)} instances, seen {len(self.seen)} entries"
+                f"layout has instances of the nouns {self.layout.nouns} over "
+                f"{self.layout.labels.shape}, sighted of {self.sighted.nouns} over "
+                f"{self.sighted.labels.shape}"
             )
 
 
@@ -151,16 +148,15 @@ def link_tracks(layout: Layout, spec: TrackSpec | None = None) -> Tracks:
     needed = 1 if num_frames <= 2 else int(spec.presence * num_frames) + 1
     kept = [track for track in found if len(track.frames) >= needed]
     short = [track for track in found if len(track.frames) < needed]
-    sighted = _painted(kept, layout.labels.shape)
-    labels = sighted.copy()
+    sighted = Layout(_painted(kept, layout.labels.shape), tuple(track.noun for track in kept))
+    labels = sighted.labels.copy()
     drift = _median_step(kept)
     for label, track in enumerate(kept, 1):
         fill_missing(labels, label, track, drift)
     return Tracks(
-        layout=Layout(labels, tuple(track.noun for track in kept)),
+        layout=Layout(labels, sighted.nouns),
         short=Layout(_painted(short, layout.labels.shape), tuple(t.noun for t in short)),
-        seen=tuple(len(track.frames) for track in kept),
-        filled=labels - sighted,
+        sighted=sighted,
     )
 
 

@@ -112,7 +112,7 @@ def test_a_short_track_is_promoted_only_where_it_is_missing():
     kept = scene((1, 1, 3, 0))
     short = np.zeros_like(kept.labels)
     short[1, 10:13, 11:14] = 1
-    tracks = Tracks(kept, Layout(short, (0,)), (3,))
+    tracks = Tracks.of(kept, Layout(short, (0,)))
     edit = refine_layout(tracks, [2], places=[parts(left=1, right=1)])
     np.testing.assert_array_equal(edit.after.labels[0] == 2, short[1] == 1)
     edit = refine_layout(tracks, [2], places=[parts(left=2)])
