@@ -1,8 +1,8 @@
 """What is identified at each noise level of plain runs: ``python benchmarks/identification.py``.
 
 ``--out FOLDER`` gets a line per clip and a summary, read by the kinds ``noise-levels``,
-``noise-levels-counts`` and ``noise-levels-confusion`` of ``benchmarks/tables.py``. ``--plot SVG``
-draws the summary that is in the folder and runs nothing.
+``noise-levels-counts``, ``noise-levels-confusion`` and ``noise-levels-agreement`` of
+``benchmarks/tables.py``. ``--plot SVG`` draws the summary that is in the folder and runs nothing.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """The tables of identification against the noise level, of clips that were read on their way."""
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any
 
 from benchmarks.markdown import line, rule
 from numina.evaluation.identification import ReadClip, Reading
-from numina.evaluation.noise_levels import agreeing
+from numina.evaluation.noise_levels import agreeing, is_judged_right
 
 # At which noise level counts and confusions are told: the first that is as low or lower.
 VERDICT = 0.67
@@ -76,6 +77,52 @@ def confusion_table(clips: Sequence[ReadClip], evidence: str = "robust-verdict")
         cells = (str(pairs.get((held, seen), "")) for seen in columns)
         lines.append(line((_named(held), *cells)))
     return lines
+
+
+def agreement_table(clips: Sequence[ReadClip], evidence: str = "robust-verdict") -> list[str]:
+    """A verdict at a given level, and one as soon as two looks in a row count the same from there.
+
+    The second takes its verdict from the later of both looks, and from the last one where no two
+    agree. A verdict is right if it calls the finished clip right or wrong as it is.
+    """
+    runs = [
+        sorted((each for each in clip.readings if each.evidence == evidence), key=_step)
+        for clip in clips
+    ]
+    lines = [
+        line(
+            (
+                f"{_title(evidence)}: noise level",
+                "there: step, nouns counted, verdicts right",
+                "once two looks from there on agree: the same",
+            )
+        ),
+        rule(3),
+    ]
+    for first, look in enumerate(runs[0][:-1]):
+        fixed = [readings[first] for readings in runs]
+        agreed = [settled(readings[first:]) for readings in runs]
+        cells = (_verdicts(clips, fixed), _verdicts(clips, agreed))
+        lines.append(line((f"{look.noise:.2f}", *cells)))
+    return lines
+
+
+def settled(readings: Sequence[Reading]) -> Reading:
+    """The first reading that counts what the one before it did, else the last."""
+    pairs = zip(readings, readings[1:], strict=False)
+    return next((later for earlier, later in pairs if earlier.seen == later.seen), readings[-1])
+
+
+def _verdicts(clips: Sequence[ReadClip], readings: Sequence[Reading]) -> str:
+    """Mean step, share of the nouns counted as in the finished clip, share of right verdicts."""
+    read = list(zip(clips, readings, strict=True))
+    step = mean(reading.step for reading in readings)
+    counted = mean(mean(agreeing(clip, reading)) for clip, reading in read)
+    return f"{step:.2f}, {counted:.3f}, {mean(is_judged_right(*each) for each in read):.3f}"
+
+
+def _step(reading: Reading) -> int:
+    return reading.step
 
 
 def _at_verdict(clips: Sequence[ReadClip]) -> list[tuple[ReadClip, Reading]]:

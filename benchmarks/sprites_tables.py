@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.identification_tables import confusion_table, noise_levels_table
+from benchmarks.identification_tables import (
+    agreement_table,
+    confusion_table,
+    noise_levels_table,
+)
 from benchmarks.identification_tables import counts_table as held_table
 from benchmarks.markdown import line
 from numina.evaluation.ablation import VARIANTS
@@ -223,4 +227,5 @@ TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "noise-levels": partial(_with_summary, noise_levels_table),
     "noise-levels-counts": partial(_with_clips, held_table),
     "noise-levels-confusion": partial(_with_clips, confusion_table),
+    "noise-levels-agreement": partial(_with_clips, agreement_table),
 }

@@ -3,9 +3,10 @@
 Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is replaced. NAME is a
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
-``noise-levels``, ``noise-levels-counts`` or ``noise-levels-confusion``. Or it is ``kernels`` with
-the KIND ``cpu`` or ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, or
-``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
+``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
+Or it is ``kernels`` with the KIND ``cpu`` or ``machine-code``, ``accounting`` with the KIND
+``families`` or ``nouns``, or ``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or
+``looks``.
 """
 
 import argparse

@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from numina.attention.capture import Capture, CaptureSpec
 from numina.guidance.schedule import GuidanceSchedule
 from numina.guidance.whole_layout import PROBABILITY_FLOOR, ClassTargets
+from numina.identify.heads import consensus_focus
 from numina.layout import Layout, LayoutEdit
 from numina.methods.method import Mode, Sighting
 from numina.methods.robust import Robust
@@ -66,6 +70,25 @@ class FrameByFrame(Robust):
         return refine_frames(sighting.layout, counts, self.disc)
 
 
+@dataclass(frozen=True)
+class ClearestLayer(Robust):
+    """The robust preset with one of its layers believed: that whose heads are most of one mind.
+
+    A layer's score is the size of the mean of its heads' maps, each of which has a deviation of
+    its square root: heads that contradict each other, or see little, leave a small mean.
+    """
+
+    def regions(
+        self, capture: Capture, expected: Layout | None = None
+    ) -> tuple[Layout, NDArray[np.float32]] | None:
+        scores = [float(consensus_focus(maps).var()) for maps in capture.probs]
+        best = scores.index(max(scores))
+        clearest = replace(
+            capture, layers=capture.layers[best : best + 1], probs=capture.probs[best : best + 1]
+        )
+        return super().regions(clearest, expected)
+
+
 def _of(mode: Mode, what: str, setting: str, instead: str, **changes: Any) -> Variant:
     method = replace(PRESET, **changes)
     return Variant(f"{_PRESETS[mode]}:{what}", setting, instead, method, mode)
@@ -75,6 +98,14 @@ def _of_both(what: str, setting: str, instead: str, **changes: Any) -> tuple[Var
     return (
         _of("restart", what, setting, instead, **changes),
         _of("one-pass", what, setting, instead, **changes),
+    )
+
+
+def _instead(what: str, setting: str, instead: str, method: Robust) -> tuple[Variant, ...]:
+    """A method of its own in both modes."""
+    return tuple(
+        Variant(f"{preset}:{what}", setting, instead, method, mode)
+        for mode, preset in _PRESETS.items()
     )
 
 
@@ -99,6 +130,12 @@ _VARIANTS: tuple[Variant, ...] = (
         "attention of six layers",
         "of the middle one",
         capture=CaptureSpec(cross=(0.5,)),
+    ),
+    *_instead(
+        "layers=clearest",
+        "attention of six layers",
+        "of the one whose heads are most of one mind",
+        ClearestLayer(),
     ),
     *_of_both(
         "evidence=attention",
@@ -136,15 +173,8 @@ _VARIANTS: tuple[Variant, ...] = (
         "left as they are",
         latent=replace(_PARTS, smallest=0.0),
     ),
-    *(
-        Variant(
-            f"{preset}:tracks=off",
-            "whole tracks are judged and refined",
-            "every frame alone",
-            FrameByFrame(),
-            mode,
-        )
-        for mode, preset in _PRESETS.items()
+    *_instead(
+        "tracks=off", "whole tracks are judged and refined", "every frame alone", FrameByFrame()
     ),
     _of(
         "restart",

@@ -113,9 +113,7 @@ def figures(clips: Sequence[ReadClip]) -> dict[str, list[dict[str, Any]]]:
         placed = np.array(
             [np.mean([one.f1 for one in clip.matches(reading)]) for clip, reading in read]
         )
-        verdicts = [
-            (reading.seen == clip.targets) == (clip.held == clip.targets) for clip, reading in read
-        ]
+        verdicts = [is_judged_right(clip, reading) for clip, reading in read]
         told.setdefault(evidence, []).append(
             {
                 "noise": read[0][1].noise,
@@ -134,6 +132,11 @@ def agreeing(clip: ReadClip, reading: Reading) -> list[bool]:
     if reading.seen is None:
         return [False] * len(clip.nouns)
     return [seen == held for seen, held in zip(reading.seen, clip.held, strict=True)]
+
+
+def is_judged_right(clip: ReadClip, reading: Reading) -> bool:
+    """Whether a look calls the finished clip right or wrong as it is."""
+    return (reading.seen == clip.targets) == (clip.held == clip.targets)
 
 
 def _reading_of(clip: ReadClip, evidence: str, step: int) -> Reading:

@@ -1,7 +1,7 @@
 """Ablations: every variant differs in one setting, is found by name and told beside the preset."""
 
 import pickle
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 from numina.attend import Moment
 from numina.attention.capture import Capture
 from numina.evaluation import summarise
-from numina.evaluation.ablation import PRESET, VARIANTS, FrameByFrame
+from numina.evaluation.ablation import PRESET, VARIANTS, ClearestLayer, FrameByFrame
 from numina.evaluation.methods import METHODS, Guided, methods_named
 from numina.evaluation.report.standings import leader, standings
 from numina.evaluation.roles import Kind, role_of, varied_from
@@ -138,6 +138,20 @@ def test_frame_by_frame_nothing_is_linked_and_one_wrong_frame_is_wrong():
     assert edit.after.count_per_frame(0).tolist() == [2, 2, 2]
     assert len(edit.added) == 1
     assert (edit.before.labels[:2] > 0).sum() == (edit.after.labels[:2] > 0).sum()
+
+
+def test_the_layer_whose_heads_are_of_one_mind_is_believed():
+    clean, probs = squares()
+    # Two heads of the first layer see each square in a place of its own, those of the second both.
+    upper, lower = probs.copy(), probs.copy()
+    upper[:, :, 5:7, 1:3] = lower[:, :, 1:3, 1:3] = 0.02
+    torn, clear = np.stack([upper, lower[..., ::-1]]), np.stack([probs, probs])
+    layers = torch.from_numpy(np.stack([torn, clear]).astype(np.float32))
+    capture = Capture(GRID, 2, 0.7, (0, 3), layers, clean=torch.from_numpy(clean))
+    alone = replace(capture, layers=(3,), probs=layers[1:])
+    focus = ClearestLayer().identify(capture).focus
+    assert np.array_equal(focus, Robust().identify(alone).focus)
+    assert not np.array_equal(focus, Robust().identify(capture).focus)
 
 
 def test_in_a_unit_of_its_own_a_noun_that_is_nowhere_takes_parts():

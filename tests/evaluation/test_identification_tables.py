@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import identification
 from benchmarks.identification_plot import write_plot
+from benchmarks.identification_tables import settled
 from benchmarks.tables import RESULTS, filled
 from numina.errors import OutputError
 from numina.evaluation.identification import ReadClip, Reading
@@ -75,6 +76,23 @@ def test_a_confusion_counts_what_had_no_layout(root):
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     found = {row[0]: {i - 1: cell for i, cell in enumerate(row) if i and cell} for row in cells}
     assert found == {"2": {10: "1"}, "3": {3: "1"}, "4": {4: "1"}, "9 and more": {9: "1"}}
+
+
+def test_looks_that_agree_settle_a_verdict(root):
+    head, _, *rows = lines_of_kind(root, "noise-levels-agreement")
+    assert head.startswith("| robust, verdict of restart mode: noise level | there: step,")
+    # Of the clips, which hold 2, 2.5, 12 and 4, the first look counts one right; its verdicts on
+    # the first (1 seen) and the second (2 seen) are wrong. The later look misses the first as well.
+    assert rows == ["| 0.80 | 2.00, 0.250, 0.500 | 3.00, 0.250, 0.750 |"]
+
+
+def test_a_verdict_waits_for_the_first_two_looks_that_agree():
+    looks = [
+        Reading("robust", step, 0.9 - 0.1 * step, seen, (1,), (1,))
+        for step, seen in enumerate([(1,), (2,), (2,), (3,)])
+    ]
+    assert settled(looks) is looks[2]
+    assert settled(looks[2:]) is looks[3]
 
 
 def test_the_plot_has_the_same_bytes_for_the_same_figures(root, tmp_path):
