@@ -66,12 +66,23 @@ class Looker:
                     f"counts={{{placed.phrase!r}: {placed.count}}} to count anywhere"
                 )
 
-    def look(self, captures: Sequence[Capture], round_: int) -> Verdict:
-        """Identify, judge and refine each video."""
-        judged = [self._judge(row, capture, round_) for row, capture in enumerate(captures)]
+    def look(self, captures: Sequence[Capture], round_: int, *, is_last: bool = True) -> Verdict:
+        """Identify, judge and refine each video.
+
+        Args:
+            captures: What the run showed, one for each video.
+            round_: 0 for an unguided run, then 1, 2, … for every guided one.
+            is_last: Whether no later look at this run can act. Before that, a video in which no
+                instance has formed yet is left alone: what is not there yet is not missing.
+        """
+        judged = [
+            self._judge(row, capture, round_, is_last) for row, capture in enumerate(captures)
+        ]
         return Verdict(tuple(edit for edit, _ in judged), tuple(error for _, error in judged))
 
-    def _judge(self, row: int, capture: Capture, round_: int) -> tuple[LayoutEdit | None, float]:
+    def _judge(
+        self, row: int, capture: Capture, round_: int, is_last: bool
+    ) -> tuple[LayoutEdit | None, float]:
         counts = self.request.rows[row].counts
         if not counts:
             return None, 0
@@ -79,8 +90,10 @@ class Looker:
         if sighting is None:
             return self._unusable(row, round_, "no usable layout was found")
         places = self.request.rows[row].places
-        if self.method.is_right(sighting, counts) and (
-            not places or self._placing.is_in_place(sighting.layout, counts, places)
+        waits = not is_last and row not in self._corrected and not sighting.layout.labels.any()
+        if waits or (
+            self.method.is_right(sighting, counts)
+            and (not places or self._placing.is_in_place(sighting.layout, counts, places))
         ):
             edit = LayoutEdit(sighting.layout, sighting.layout)
         else:
@@ -117,7 +130,9 @@ class Looker:
 
     def _expected(self, row: int) -> Layout | None:
         """What the last look left a video with: the layout of a later one is much the same."""
-        return self.looks[row][-1].edit.after if self.looks[row] else None
+        left = self.looks[row][-1].edit.after if self.looks[row] else None
+        # Of what had not formed yet there is nothing to know again.
+        return left if left is not None and left.labels.any() else None
 
     def _unusable(self, row: int, round_: int, why: str) -> tuple[LayoutEdit | None, float]:
         """Hold on to what an earlier look at the same run asked for."""

@@ -36,7 +36,8 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
     def look(step: int, clean: Tensor) -> None:
         if step not in steps:
             return
-        verdict = looker.look(recorder.captures(clean, step), round_=0)
+        seen = recorder.captures(clean, step)
+        verdict = looker.look(seen, round_=0, is_last=step == max(steps))
         if not verdict.leaves_all_alone:
             enforcement.enforce(verdict.edits)
             # A cache would go on with what it kept of unguided layers.

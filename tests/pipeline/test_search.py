@@ -1,43 +1,12 @@
 """search(): seeds are left at the look, the first right one is finished, the best guided."""
 
-from dataclasses import dataclass
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 import torch
 
 from numina.errors import CaptureMissedError, PromptError
-from numina.generation.looking import Looker
-from numina.generation.outcome import Outcome
-from numina.generation.reporting import report_of
-from numina.generation.request import CountRequest, Row
-from numina.layout import Layout, LayoutEdit
-from numina.methods.method import Sighting
-from numina.methods.paper import Paper
-from numina.prompt.counts import parse_counts
-from numina.record import Cost
 from numina.searching import search
 from tests.pipeline.given import Given
 from tests.pipeline.short_runs import LOOK, STEPS, arguments, is_clean, plain
-
-
-@dataclass(frozen=True)
-class Sees(Given):
-    """Finds one and the same layout, and removes an instance of it."""
-
-    sighting: Sighting | None = None
-
-    def identify(self, capture, expected=None):
-        return self.sighting
-
-    def is_right(self, sighting, counts):
-        return Paper().is_right(sighting, counts)
-
-    def refine(self, sighting, counts, names=None):
-        fewer = np.where(sighting.layout.labels == 7, 0, sighting.layout.labels)
-        return LayoutEdit(sighting.layout, Layout(fewer, sighting.layout.nouns), removed=(7,))
-
 
 # Up to the layer that is looked at: both branches of every step before, then one.
 LOOK_COST = 2 * LOOK + 1
@@ -144,41 +113,6 @@ def test_the_global_random_state_is_left_as_a_plain_run_leaves_it(pipe):
     expected = torch.get_rng_state()
     searched(pipe, (1, 2, 5, 3))
     assert torch.equal(torch.get_rng_state(), expected)
-
-
-@pytest.fixture
-def coming_and_going() -> Sighting:
-    """Instances that live in single frames: two, two and three of them, seven labels in all."""
-    labels = np.zeros((3, 4, 4), np.int16)
-    places = [(0, 0, 0), (0, 2, 2), (1, 0, 0), (1, 2, 2), (2, 0, 0), (2, 2, 2), (2, 0, 3)]
-    for label, place in enumerate(places, 1):
-        labels[place] = label
-    return Sighting(Layout(labels, (0,) * 7), np.zeros((1, 3, 4, 4), np.float32))
-
-
-def looking(sighting: Sighting) -> Looker:
-    request = CountRequest((Row("two cats", parse_counts("two cats"), ((1,),)),), num_keys=8)
-    return Looker(Sees(sighting=sighting), request)
-
-
-def test_instances_that_live_in_single_frames_are_counted_by_the_frame(coming_and_going):
-    looker = looking(coming_and_going)
-    verdict = looker.look([SimpleNamespace(step=1, noise=0.9)], round_=0)
-    assert verdict.errors == (pytest.approx(1 / 3),)
-    outcome = Outcome(None, True, (), Cost(0.0, 0.0), Cost(0.0, 0.0))
-    report = report_of(0, looker, outcome, "subjects", {})
-    assert report.reason == "the layout held 2 to 3 instead of 2 for 'cats'"
-
-
-def test_a_later_look_that_tells_nothing_holds_on_to_what_was_found_wrong(coming_and_going):
-    looker = looking(coming_and_going)
-    (wrong,) = looker.look([SimpleNamespace(step=1, noise=0.9)], round_=0).edits
-    assert wrong.removed == (7,)
-    looker.method = Sees(sighting=None)
-    assert looker.look([SimpleNamespace(step=2, noise=0.8)], round_=0).edits == (wrong,)
-    # In a run of its own there is nothing to hold on to.
-    assert looker.look([SimpleNamespace(step=1, noise=0.9)], round_=1).edits == (None,)
-    assert looker.unusable == {0: "no usable layout was found"}
 
 
 @pytest.mark.parametrize(
