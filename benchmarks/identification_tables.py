@@ -1,6 +1,7 @@
 """The tables of identification against the noise level, of clips that were read on their way."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import mean
 from typing import Any
 
@@ -109,8 +110,10 @@ def agreement_table(clips: Sequence[ReadClip], evidence: str = "robust-verdict")
 
 def settled(readings: Sequence[Reading]) -> Reading:
     """The first reading that counts what the one before it did, else the last."""
-    pairs = zip(readings, readings[1:], strict=False)
-    return next((later for earlier, later in pairs if earlier.seen == later.seen), readings[-1])
+    return next(
+        (later for earlier, later in pairwise(readings) if earlier.seen == later.seen),
+        readings[-1],
+    )
 
 
 def _verdicts(clips: Sequence[ReadClip], readings: Sequence[Reading]) -> str:

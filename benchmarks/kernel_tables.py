@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,56 +26,67 @@ ERRORS = ("cpu biased", "sdpa dense bias")
 MACHINE_CODE = Path("benchmarks/results/machine-code")
 
 
-def cpu_table(root: Path, results: Path) -> list[str]:
-    """Ratios of medians, one column for each number of queries and dtype."""
-    paths = cpu_files(root, results)
-    files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    columns = [column for file in files for column in file["results"]]
+def wan_table(root: Path, results: Path) -> list[str]:
+    """Ratios of medians for Wan 1.3B at 480p, a column for each of them and each dtype."""
+    return _cpu_table(root, results, of_wan(read(root / results)["results"]), _queries)
+
+
+def others_table(root: Path, results: Path) -> list[str]:
+    """The same for the shapes of other models."""
+    columns = read(root / results)["results"]
+    ours = of_wan(columns)
+    return _cpu_table(root, results, [each for each in columns if each not in ours], _shape)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file of ``benchmarks/kernels/cpu.py``."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def of_wan(columns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of Wan 1.3B at 480p, which are told first."""
+    return [column for column in columns if column["shape"].startswith("wan-1.3b-480p")]
+
+
+def _queries(column: dict[str, Any]) -> str:
+    return f"{column['queries']:,} queries"
+
+
+def _shape(column: dict[str, Any]) -> str:
+    return f"{column['shape']}: {_queries(column)}, {column['heads']} heads"
+
+
+def _cpu_table(
+    root: Path,
+    results: Path,
+    columns: Sequence[dict[str, Any]],
+    named: Callable[[dict[str, Any]], str],
+) -> list[str]:
     lines = [
-        line(("", *(f"{c['queries']:,} queries, {c['dtype']}" for c in columns))),
+        line(("", *(f"{named(column)}, {column['dtype']}" for column in columns))),
         rule(len(columns) + 1),
     ]
     for name in RATIOS:
-        ratios = (c["ratios"].get(name) for c in columns)
+        ratios = (column["ratios"].get(name) for column in columns)
         lines.append(line((name, *(f"{r['seconds']:.2f}" if r else "" for r in ratios))))
     for name in PEAKS:
-        peaks = (f"{c['rows'][name]['peak_bytes'] / 2**20:.1f} MiB" for c in columns)
+        rows = (column["rows"].get(name) for column in columns)
+        peaks = (f"{row['peak_bytes'] / 2**20:.1f} MiB" if row else "" for row in rows)
         lines.append(line((f"peak memory: {name}", *peaks)))
-    bias = (f"{c['dense_bias_bytes'] / 2**20:.1f} MiB" for c in columns)
+    bias = (f"{column['dense_bias_bytes'] / 2**20:.1f} MiB" for column in columns)
     lines.append(line(("the dense bias itself, an input", *bias)))
     for name in ERRORS:
-        errors = (f"{c['rows'][name]['max_error']:.1e}" for c in columns)
+        errors = (f"{column['rows'][name]['max_error']:.1e}" for column in columns)
         lines.append(line((f"largest error: {name}", *errors)))
-    sources = ", ".join(f"`{(results / path.name).as_posix()}`" for path in paths)
-    first = files[0]
-    commits = ", ".join(
-        dict.fromkeys(file["commit"][:8] + ("+" if file["dirty"] else "") for file in files)
-    )
+    file = read(root / results)
+    commit = file["commit"][:8] + ("+" if file["dirty"] else "")
     return [
         *lines,
         "",
-        f"<sub>From {sources}: {first['device']}, {first['instruction_set']}, {first['threads']} "
-        f"threads; torch {first['versions']['torch']}; commit {commits}.</sub>",
+        f"<sub>From `{results.as_posix()}`: {file['device']}, {file['instruction_set']}, "
+        f"{file['threads']} threads; torch {file['versions']['torch']}; commit {commit}.</sub>",
     ]
-
-
-def cpu_files(root: Path, results: Path) -> list[Path]:
-    """Result files of ``benchmarks/kernels/cpu.py``, by rising number of queries.
-
-    Those of Wan 1.3B, which are named after that number; others are named after a model.
-
-    Raises:
-        FileNotFoundError: If there are none.
-    """
-    found = (root / results).glob("kernels-[0-9]*.json")
-    paths = sorted(found, key=lambda path: _queries(path.stem))
-    if not paths:
-        raise FileNotFoundError(f"there is no {results / 'kernels-[0-9]*.json'}")
-    return paths
-
-
-def _queries(stem: str) -> int:
-    return int(stem.rpartition("-")[2])
 
 
 def machine_code_table(root: Path, results: Path) -> list[str]:
@@ -124,7 +135,8 @@ def machine_code_table(root: Path, results: Path) -> list[str]:
     return [*lines, "", f"<sub>From {named}: Triton {told}.</sub>"]
 
 
-TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
-    "cpu": cpu_table,
-    "machine-code": machine_code_table,
+TABLES: dict[str, Callable[[Path, Path], list[str]]] = {"machine-code": machine_code_table}
+CPU_TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
+    "wan": wan_table,
+    "other-models": others_table,
 }

@@ -1,10 +1,9 @@
-"""Draws the plot of the CPU kernels from result files: ``python benchmarks/plots.py``.
+"""Draws the plot of the CPU kernels from a result file: ``python benchmarks/plots.py``.
 
 Writes ``docs/kernels-cpu.svg``: medians of every provider relative to torch's attention with a
 dense bias, in the same run.
 """
 
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -15,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.kernel_tables import cpu_files
+from benchmarks.kernel_tables import of_wan, read
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path("benchmarks/results/cpu")
+RESULTS = Path("benchmarks/results/cpu/kernels-second.json")
 PICTURE = Path("docs/kernels-cpu.svg")
 BASE = "sdpa dense bias"
 # Provider, its name for a reader, colour: torch grey, ours coloured, C++ dark and eager light.
@@ -63,11 +62,7 @@ def _median(column: dict[str, Any], name: str) -> float:
 
 
 def main() -> None:
-    columns = [
-        column
-        for path in cpu_files(ROOT, RESULTS)
-        for column in json.loads(path.read_text(encoding="utf-8"))["results"]
-    ]
+    columns = of_wan(read(ROOT / RESULTS)["results"])
     plt.rcParams["svg.hashsalt"] = "numina"
     (ROOT / PICTURE).parent.mkdir(exist_ok=True)
     draw(columns).savefig(ROOT / PICTURE, metadata={"Date": None})

@@ -4,9 +4,9 @@ Whatever stands between ``<!-- table:NAME KIND -->`` and ``<!-- /table -->`` is 
 folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the default), ``counts``,
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
 ``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
-Or it is ``kernels`` with the KIND ``cpu`` or ``machine-code``, ``accounting`` with the KIND
-``families`` or ``nouns``, or ``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or
-``looks``.
+Or it is a file ``kernels-*`` there with the KIND ``wan`` or ``other-models``, ``kernels`` with
+the KIND ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, or
+``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
 """
 
 import argparse
@@ -48,6 +48,8 @@ def _filled(match: re.Match[str], root: Path) -> str:
         raise ValueError(f"the table {name} has no <!-- /table -->")
     if name == "kernels":
         tables, results = kernel_tables.TABLES, RESULTS
+    elif name.startswith("kernels-"):
+        tables, results = kernel_tables.CPU_TABLES, RESULTS / f"{name}.json"
     elif name == "accounting":
         tables, results = accounting_tables.TABLES, RESULTS
     elif name == "hard-worlds":
@@ -56,8 +58,8 @@ def _filled(match: re.Match[str], root: Path) -> str:
         tables, results = sprites_tables.TABLES, RESULTS / name
     else:
         raise ValueError(
-            f"there is no table of {name!r}; use accounting, hard-worlds, kernels or a folder "
-            "sprites-*"
+            f"there is no table of {name!r}; use accounting, hard-worlds, kernels, a file "
+            "kernels-* or a folder sprites-*"
         )
     kind = kind or next(iter(tables))
     if kind not in tables:

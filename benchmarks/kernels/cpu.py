@@ -44,7 +44,14 @@ from numina_kernels.impl import Impl, is_installed
 from numina_kernels.testing import make_qkv
 
 # The frames that are taken of each model: one and three latent frames, and a whole video.
-FRAMES = {"wan-1.3b-480p": (1, 3, 21), "wan-14b-480p": (1,), "wan-ti2v-5b-704p": (1, 3)}
+FRAMES = {
+    "wan-1.3b-480p": (1, 3, 21),
+    "wan-14b-480p": (1,),
+    "wan-ti2v-5b-704p": (1, 3),
+    "wan-1.3b-720p": (1,),
+    "wan-14b-720p": (1,),
+    "cogvideox-5b-480p": (1,),
+}
 TINY = Shape("tiny", 12, 128, 1, 100, 512)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SKETCH_COLUMNS = 16
@@ -80,18 +87,22 @@ def sizes() -> dict[str, Shape]:
 
 @dataclass(frozen=True)
 class Case:
-    """Cross-attention to a padded text, and the same with the padding folded.
+    """Cross-attention to a padded text, and the same with the padding folded; or joint attention.
 
-    ``errors`` are those of either: both are one function.
+    ``errors`` are those of either: both are one function. In a joint attention nothing is folded,
+    for its keys are those of the video, too.
     """
 
     whole: TextAttention
-    folded: TextAttention
+    folded: TextAttention | None
     errors: TextErrors
 
     @classmethod
     def make(cls, shape: Shape, dtype: torch.dtype) -> "Case":
         sizes = (shape.queries, shape.keys, shape.heads, shape.head_dim)
+        if shape.joint:
+            whole = TextAttention.make(*sizes, dtype=dtype)
+            return cls(whole, None, TextErrors(whole))
         whole = TextAttention.make(*sizes, real_keys=REAL_KEYS, dtype=dtype)
         return cls(whole, whole.folded(REAL_KEYS), TextErrors(whole))
 
@@ -117,51 +128,51 @@ def providers(shape: Shape, case: Case) -> dict[str, Timed]:
     found = _sdpa(case)
     for impl in (Impl.CPU, Impl.EAGER):
         found |= _ours(impl, case)
-    if shape.queries <= MOST_PATCHES:
+    # A joint map has no frames of its own.
+    if shape.queries <= MOST_PATCHES and not shape.joint:
         found |= _maps(shape, case.whole.query.dtype)
     return found
 
 
 def _sdpa(case: Case) -> dict[str, Timed]:
-    whole, folded = case.whole, case.folded
     # Written out before anything is measured: to a rival the dense bias is an input.
-    dense, folded_dense = whole.dense, folded.dense
+    whole, dense = case.whole, case.whole.dense
 
     def sdpa(inputs: TextAttention, dense: Tensor | None) -> Tensor:
         tensors = (tensor.transpose(1, 2) for tensor in (inputs.query, inputs.key, inputs.value))
         return F.scaled_dot_product_attention(*tensors, attn_mask=dense).transpose(1, 2)
 
-    return {
+    found = {
         "sdpa": Timed(lambda: sdpa(whole, None), case.errors.plain),
         "sdpa dense bias": Timed(lambda: sdpa(whole, dense), case.errors.biased),
-        "sdpa folded dense bias": Timed(lambda: sdpa(folded, folded_dense), case.errors.biased),
     }
+    if (folded := case.folded) is not None:
+        call = partial(sdpa, folded, folded.dense)
+        found["sdpa folded dense bias"] = Timed(call, case.errors.biased)
+    return found
 
 
 def _ours(impl: Impl, case: Case) -> dict[str, Timed]:
-    whole, folded, errors = case.whole, case.folded, case.errors
+    whole, errors = case.whole, case.errors
     tensors = (whole.query, whole.key, whole.value)
-    few = (folded.query, folded.key, folded.value)
-    return {
+    found = {
         f"{impl}": Timed(lambda: biased_attention(*tensors, impl=impl), errors.plain),
-        f"{impl} biased": Timed(
-            lambda: biased_attention(*tensors, whole.bias, impl=impl), errors.biased
-        ),
-        f"{impl} biased and probs": Timed(
-            lambda: biased_attention_with_probs(*tensors, whole.groups, whole.bias, impl=impl),
-            errors.biased,
-        ),
         f"{impl} token probs": Timed(
             lambda: token_probs(*tensors[:2], whole.groups, impl=impl), errors.probs
         ),
-        f"{impl} folded": Timed(
-            lambda: biased_attention(*few, folded.bias, impl=impl), errors.biased
-        ),
-        f"{impl} folded and probs": Timed(
-            lambda: biased_attention_with_probs(*few, folded.groups, folded.bias, impl=impl),
-            errors.biased,
-        ),
     }
+    named = {f"{impl} biased": whole}
+    if case.folded is not None:
+        named[f"{impl} folded"] = case.folded
+    for name, inputs in named.items():
+        few = (inputs.query, inputs.key, inputs.value)
+        call = partial(biased_attention, *few, inputs.bias, impl=impl)
+        fused = partial(biased_attention_with_probs, *few, inputs.groups, inputs.bias, impl=impl)
+        found |= {
+            name: Timed(call, errors.biased),
+            f"{name} and probs": Timed(fused, errors.biased),
+        }
+    return found
 
 
 def _maps(shape: Shape, dtype: torch.dtype) -> dict[str, Timed]:
@@ -265,7 +276,8 @@ def run(names: Sequence[str], repeats: int, with_peaks: bool) -> list[dict[str, 
             results.append(
                 {
                     "shape": shape_name, "dtype": name, "queries": shape.queries,
-                    "keys": shape.keys, "folded_keys": case.folded.key.shape[1],
+                    "keys": shape.keys,
+                    "folded_keys": None if case.folded is None else case.folded.key.shape[1],
                     "heads": shape.heads, "head_dim": shape.head_dim,
                     "dense_bias_bytes": case.whole.dense.nbytes,
                     "ratios": ratios(rows), "rows": rows,
@@ -306,7 +318,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="result file; must not exist")
     parser.add_argument("--tiny", action="store_true", help="a shape that only shows it runs")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--shape", choices=FRAMES, help="only this model; all by default")
+    parser.add_argument(
+        "--shape", choices=FRAMES, nargs="+", help="only these models; all by default"
+    )
     parser.add_argument("--queries", type=int, help="only shapes with so many queries")
     parser.add_argument("--threads", type=int, help="threads of torch; all cores by default")
     parser.add_argument("--no-peaks", action="store_true", help="measure no memory")
@@ -329,13 +343,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name: shape
         for name, shape in sizes().items()
         if (name == TINY.name) == parsed.tiny
-        and parsed.shape in (None, shape.name)
+        and (parsed.shape is None or shape.name in parsed.shape)
         and parsed.queries in (None, shape.queries)
     }
     if not shapes:
+        known = [f"{name}: {shape.queries}" for name, shape in sizes().items()]
+        models = ", ".join(parsed.shape or ["any model"])
         parser.error(
-            f"there is no shape of {parsed.shape or 'any model'} with {parsed.queries} queries; "
-            f"choose from {[f'{name}: {shape.queries}' for name, shape in sizes().items()]}"
+            f"there is no shape of {models} with {parsed.queries} queries; choose from {known}"
         )
     result = provenance(parsed)
     with torch.no_grad():

@@ -165,7 +165,7 @@ def test_other_text_stays(root):
         (marked(name="sprites-never"), FileNotFoundError, "sprites-never"),
         (marked(kind=" pie"), ValueError, "no table 'pie'"),
         (marked(name="kernels", kind=" pie"), ValueError, "no table 'pie'"),
-        (marked(name="kernels"), FileNotFoundError, "kernels-"),
+        (marked(name="kernels-first"), FileNotFoundError, "kernels-first"),
         (marked(name="others"), ValueError, "no table of 'others'"),
         (f"<!-- table:{NAME} -->\n", ValueError, "no <!-- /table -->"),
         (f"<!-- table:{NAME} -->\n" + marked(), ValueError, "no <!-- /table -->"),

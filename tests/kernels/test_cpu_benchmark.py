@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from numina_kernels import Impl
 from numina_kernels.impl import is_installed
@@ -56,6 +58,16 @@ def test_shapes_of_several_models_can_be_timed(cpu):
     assert {found[f"wan-{name} 1 frame"].heads for name in ("1.3b-480p", "14b-480p")} == {12, 40}
     # One name, one shape: a result is found again by its name.
     assert found["wan-ti2v-5b-704p 3 frames"].queries == 3 * 880
+
+
+def test_nothing_is_folded_in_a_joint_attention_and_its_map_has_no_frames(cpu):
+    shape = replace(cpu.TINY, joint=True)
+    case = cpu.Case.make(shape, torch.float32)
+    names = cpu.providers(shape, case).keys()
+    assert case.whole.key.shape[1] == 100 + 512
+    assert {"cpu biased", "cpu biased and probs", "eager token probs", "sdpa"} <= names
+    assert not any("folded" in name or "map" in name for name in names)
+    assert cpu.sizes()["cogvideox-5b-480p 1 frame"].keys == 1350 + 226
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,22 @@ def root(tmp_path):
     return tmp_path
 
 
-def cpu_file(queries, ratio):
+def cpu_column(shape, queries, ratio):
     rows = {name: {"peak_bytes": 3 * 2**20, "max_error": 2.5e-6} for name in (*PEAKS, *ERRORS)}
     return {
+        "shape": shape,
+        "queries": queries,
+        "heads": 12,
+        "dtype": "float32",
+        "dense_bias_bytes": 2**19,
+        "ratios": {name: {"seconds": ratio} for name in RATIOS},
+        "rows": rows,
+    }
+
+
+@pytest.fixture
+def cpu_file(root):
+    file = {
         "device": "a processor",
         "instruction_set": "avx2",
         "threads": 2,
@@ -25,30 +38,35 @@ def cpu_file(queries, ratio):
         "commit": "0123456789abcdef",
         "dirty": False,
         "results": [
-            {
-                "queries": queries,
-                "dtype": "float32",
-                "dense_bias_bytes": 2**19,
-                "ratios": {name: {"seconds": ratio} for name in RATIOS},
-                "rows": rows,
-            }
+            cpu_column("wan-1.3b-480p 1 frame", 1560, 0.75),
+            cpu_column("wan-1.3b-480p", 32760, 0.5),
+            cpu_column("wan-14b-480p 1 frame", 1560, 0.25),
         ],
     }
+    (root / RESULTS / "kernels-last.json").write_text(json.dumps(file))
 
 
-def test_the_cpu_table_has_a_column_per_file_in_the_order_of_queries(root):
-    for queries, ratio in ((32760, 0.5), (1560, 0.75)):
-        path = root / RESULTS / f"kernels-{queries}.json"
-        path.write_text(json.dumps(cpu_file(queries, ratio)))
-    # Of another model, whose rows have no column here.
-    (root / RESULTS / "kernels-wan-14b-480p.json").write_text(json.dumps(cpu_file(1560, 0.25)))
-    lines = filled("<!-- table:kernels cpu -->\n<!-- /table -->\n", root).splitlines()
+def cpu_lines(root, kind):
+    return filled(f"<!-- table:kernels-last {kind} -->\n<!-- /table -->\n", root).splitlines()
+
+
+@pytest.mark.usefixtures("cpu_file")
+def test_the_cpu_table_has_a_column_for_each_shape_of_wan(root):
+    lines = cpu_lines(root, "wan")
     assert lines[1] == "|  | 1,560 queries, float32 | 32,760 queries, float32 |"
     assert lines[3] == "| biased / SDPA with dense bias | 0.75 | 0.50 |"
     assert "| peak memory: cpu biased | 3.0 MiB | 3.0 MiB |" in lines
     assert "| the dense bias itself, an input | 0.5 MiB | 0.5 MiB |" in lines
     assert "| largest error: cpu biased | 2.5e-06 | 2.5e-06 |" in lines
-    assert lines[-2].endswith("a processor, avx2, 2 threads; torch 2.13.0; commit 01234567.</sub>")
+    assert lines[-2].startswith(f"<sub>From `{RESULTS.as_posix()}/kernels-last.json`: a processor")
+    assert lines[-2].endswith("avx2, 2 threads; torch 2.13.0; commit 01234567.</sub>")
+
+
+@pytest.mark.usefixtures("cpu_file")
+def test_other_models_are_named_in_a_table_of_their_own(root):
+    lines = cpu_lines(root, "other-models")
+    assert lines[1] == "|  | wan-14b-480p 1 frame: 1,560 queries, 12 heads, float32 |"
+    assert lines[3] == "| biased / SDPA with dense bias | 0.25 |"
 
 
 def code_row(config, **figures):
