@@ -28,12 +28,13 @@ class Variant:
     """The preset, but for one setting.
 
     Attributes:
-        name: To be evaluated under: that of the preset in this mode, a colon and what is replaced.
+        name: To be evaluated under: that of the preset in this mode and number of rounds, a colon
+            and what is replaced.
         setting: What the preset does.
         instead: What is done in its place.
         method: Does it.
         mode: In which the method is run.
-        rounds: Guided runs in restart mode; the preset makes one.
+        rounds: Guided runs in restart mode.
     """
 
     name: str
@@ -234,6 +235,14 @@ _VARIANTS: tuple[Variant, ...] = (
     _of("restart", "verdict=.66", "the verdict falls at noise level .67", "at .66", verdict=0.66),
     _of("restart", "verdict=.6", "the verdict falls at noise level .67", "at .6", verdict=0.6),
     Variant("robust:rounds=2", "one guided run", "up to two", PRESET, "restart", rounds=2),
+    Variant(
+        "robust-2:insistent=off",
+        "what did not take is asked for with firm targets",
+        "as gently again",
+        replace(PRESET, insistent=None),
+        "restart",
+        rounds=2,
+    ),
     _of("one-pass", "looks=.87", "looks at .87, .8 and .73", "at .87 alone", looks=(0.87,)),
     _of("one-pass", "looks=.8+.73", "looks at .87, .8 and .73", "at .8 and .73", looks=(0.8, 0.73)),
 )

@@ -48,6 +48,8 @@ class Robust:
         gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
             to the noise what it does right: strong targets draw any layout, even a wrong one.
         firm: Targets of one-pass mode, where instances have begun to form and must give way.
+        insistent: Targets of restart mode for an edit that was asked for before and did not take;
+            None asks as gently again.
         erasure: How removed instances are erased from the predicted clean latent; None leaves
             their removal to the attention alone.
         grafting: How added instances are grafted from the likeness of others in restart mode; None
@@ -68,6 +70,7 @@ class Robust:
     presence: PresenceSpec | None = PresenceSpec()
     gentle: ClassTargets = ClassTargets(kept=0.6, added=0.9, elsewhere=-3.0, ceiling=5.0)
     firm: ClassTargets = ClassTargets()
+    insistent: ClassTargets | None = ClassTargets()
     erasure: ErasureSpec | None = ErasureSpec()
     grafting: GraftSpec | None = GraftSpec()
     schedule: GuidanceSchedule = GuidanceSchedule()
@@ -141,10 +144,17 @@ class Robust:
         )
 
     def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> RobustPlan:
-        return RobustPlan(edits, num_nouns, self.gentle if mode == "restart" else self.firm)
+        return RobustPlan(edits, num_nouns, [self._targets(edit, mode) for edit in edits])
 
     def strength(self, noise: float, progress: float) -> float:
         return self.schedule.strength(noise, progress)
+
+    def _targets(self, edit: LayoutEdit | None, mode: Mode) -> ClassTargets:
+        if mode == "one-pass":
+            return self.firm
+        if edit is None or edit.asked == 1 or self.insistent is None:
+            return self.gentle
+        return self.insistent
 
 
 def _believed(capture: Capture, top: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:

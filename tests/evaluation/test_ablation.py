@@ -30,7 +30,7 @@ def replaced(variant):
     """What a variant has other than the preset it is run beside."""
     names = [f.name for f in fields(PRESET)]
     found = [name for name in names if getattr(variant.method, name) != getattr(PRESET, name)]
-    found += ["rounds"] * (variant.rounds != 1)
+    found += ["rounds"] * (variant.rounds != METHODS[varied_from(variant.name)].rounds)
     return found + [type(variant.method).__name__] * (type(variant.method) is not Robust)
 
 
@@ -43,7 +43,7 @@ def test_the_preset_of_the_variants_is_the_one_that_is_evaluated():
 def test_a_variant_differs_in_one_setting_that_its_mode_uses(name):
     variant = VARIANTS[name]
     (what,) = replaced(variant)
-    of_one_pass, of_restart = {"firm", "looks"}, {"gentle", "verdict", "rounds"}
+    of_one_pass, of_restart = {"firm", "looks"}, {"gentle", "verdict", "rounds", "insistent"}
     assert what not in (of_restart if variant.mode == "one-pass" else of_one_pass)
     if what == "latent":
         changed = [

@@ -142,6 +142,25 @@ def test_robust_guides_gently_from_the_first_step_and_firmly_later():
     assert (gentle[..., RegionClass.ADDED] < firm[..., RegionClass.ADDED]).all()
 
 
+def test_robust_insists_on_what_did_not_take_and_on_nothing_else():
+    method = Robust()
+    edit = method.refine(method.identify(planted()), (4, 1))
+    again = replace(edit, asked=2)
+    query, key, value = make_qkv(2, GRID.patches * GRID.frames, 5, 2, 8, dtype=torch.float32)
+    groups = KeyGroups.from_positions([[1], [2]], 5)
+    text, moment = FoldedKeys(key, value, None), Moment(0, 0.9, "cond", 0, GRID)
+
+    def table(method, *edits):
+        plan = method.plan(edits, 2, "restart")
+        return plan.bias(query, text, groups, torch.tensor(1.0), moment).table
+
+    gentle, mixed = table(method, edit, edit), table(method, edit, again)
+    assert torch.equal(mixed[0], gentle[0])
+    assert (mixed[1, ..., RegionClass.ELSEWHERE] == method.insistent.elsewhere).all()
+    assert (mixed[1, ..., RegionClass.ADDED] > gentle[1, ..., RegionClass.ADDED]).all()
+    assert torch.equal(table(replace(method, insistent=None), edit, again), gentle)
+
+
 def test_presets_have_names():
     for name in ("robust", "robust-attention", "paper"):
         assert method_named(name).name == name
