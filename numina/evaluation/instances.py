@@ -46,26 +46,47 @@ def matched_instances(found: Layout, true: Layout, noun: int) -> Matches:
         true: The true one, of the same shape.
         noun: Index of the noun in both.
     """
-    counts = np.zeros(3, np.int64)
-    for ours, theirs in zip(_masks(found, noun), _masks(true, noun), strict=True):
-        counts += (len(ours), len(theirs), _matched(ours, theirs))
-    return Matches(*counts.tolist())
+    return Matches(
+        found=int(found.count_per_frame(noun).sum()),
+        true=int(true.count_per_frame(noun).sum()),
+        matched=sum(map(len, same_instances(found, true, noun))),
+    )
 
 
-def _masks(layout: Layout, noun: int) -> list[NDArray[np.bool_]]:
-    """For each frame the instances seen in it, ``[K, Y, X]``."""
-    labels = np.array(layout.instances(noun), np.int16)[:, None, None]
-    frames = [labels == frame for frame in layout.labels]
-    return [masks[masks.any(axis=(1, 2))] for masks in frames]
+def same_instances(found: Layout, true: Layout, noun: int) -> list[dict[int, int]]:
+    """For each frame, which instances of a noun are the same, as ``matched_instances`` has it.
+
+    Args:
+        found: A layout ``[F, Y, X]``.
+        true: The true one, of the same shape.
+        noun: Index of the noun in both.
+
+    Returns:
+        The label in ``true`` of each label in ``found`` that is there too.
+    """
+    return [
+        _same(*_masks(ours, found, noun), *_masks(theirs, true, noun))
+        for ours, theirs in zip(found.labels, true.labels, strict=True)
+    ]
 
 
-def _matched(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> int:
-    if not len(found) or not len(true):
-        return 0
+def _masks(
+    frame: NDArray[np.int16], layout: Layout, noun: int
+) -> tuple[list[int], NDArray[np.bool_]]:
+    """Labels of the instances seen in a frame, and where they are, ``[K, Y, X]``."""
+    labels = [label for label in layout.instances(noun) if (frame == label).any()]
+    return labels, np.array(labels, np.int16)[:, None, None] == frame
+
+
+def _same(
+    ours: list[int], found: NDArray[np.bool_], theirs: list[int], true: NDArray[np.bool_]
+) -> dict[int, int]:
+    if not ours or not theirs:
+        return {}
     both = np.einsum("iyx,jyx->ij", found.astype(np.int64), true.astype(np.int64))
     either = found.sum((1, 2))[:, None] + true.sum((1, 2)) - both
     centres = [np.rint(np.argwhere(mask).mean(axis=0)).astype(np.int64) for mask in found]
     inside = np.array([true[:, row, column] for row, column in centres])
     same = inside | (both >= SAME * either)
-    rows, columns = linear_sum_assignment(same, maximize=True)
-    return int(same[rows, columns].sum())
+    pairs = zip(*linear_sum_assignment(same, maximize=True), strict=True)
+    return {ours[row]: theirs[column] for row, column in pairs if same[row, column]}

@@ -112,24 +112,38 @@ class GivenLayout:
     needs_masks: ClassVar[bool] = True
 
     def generate(self, task: Task) -> Clip:
-        case, plain, method, started = task.case, task.plain, self.method, time.perf_counter()
-        assert plain is not None, "the runner provides the plain clip"
-        assert isinstance(task.suite, MaskedSuite), "the runner refuses the others"
-        masks = task.suite.masks(plain.frames, case)
-        grid = grid_of(task.pipe, plain.frames)
-        tracks = true_tracks(masks, grid, task.suite.tracked)
-        layout = tracks.layout
-        seen = (tuple(layout.count(noun) for noun in range(len(case.targets))),)
-        focus = np.zeros((len(case.targets), *layout.labels.shape), np.float32)
-        sighting = Sighting(layout, focus, tracks=tracks)
-        if method.is_right(sighting, case.targets):
+        plain, started = _plain_of(task), time.perf_counter()
+        sighting = self._sighting(task)
+        nouns = range(len(task.case.targets))
+        seen = (tuple(sighting.layout.count(noun) for noun in nouns),)
+        edit = self._edit(sighting, task)
+        if edit is None:
             return replace(plain, decision="continued", seen=seen)
-        if self.misplaced:
-            tracks = misplaced(tracks)
-            sighting = replace(sighting, layout=tracks.layout, tracks=tracks)
-        edit = method.refine(sighting, case.targets)
-        frames, forwards = _guided_by(edit, task, method, self.mode)
+        frames, forwards = _guided_by(edit, task, self.method, self.mode)
         return Clip(frames, forwards, time.perf_counter() - started, "guided", seen)
+
+    def edit(self, task: Task) -> LayoutEdit | None:
+        """What it asks of the plain clip of a task; None where that is right."""
+        return self._edit(self._sighting(task), task)
+
+    def _edit(self, sighting: Sighting, task: Task) -> LayoutEdit | None:
+        targets = task.case.targets
+        if self.method.is_right(sighting, targets):
+            return None
+        if self.misplaced:
+            assert sighting.tracks is not None, "they were just made"
+            tracks = misplaced(sighting.tracks)
+            sighting = replace(sighting, layout=tracks.layout, tracks=tracks)
+        return self.method.refine(sighting, targets)
+
+    def _sighting(self, task: Task) -> Sighting:
+        assert isinstance(task.suite, MaskedSuite), "the runner refuses the others"
+        frames = _plain_of(task).frames
+        masks = task.suite.masks(frames, task.case)
+        grid = grid_of(task.pipe, frames)
+        tracks = true_tracks(masks, grid, task.suite.tracked)
+        focus = np.zeros((len(task.case.targets), *tracks.layout.labels.shape), np.float32)
+        return Sighting(tracks.layout, focus, tracks=tracks)
 
 
 @dataclass(frozen=True)
@@ -145,8 +159,7 @@ class BestOfSeeds:
     needs_masks: ClassVar[bool] = False
 
     def generate(self, task: Task) -> Clip:
-        best = task.plain
-        assert best is not None, "the runner provides the plain clip"
+        best = _plain_of(task)
         share, forwards, seconds = _accuracy(best, task), best.forwards, best.seconds
         for attempt in range(1, self.seeds):
             if share == 1:
@@ -214,6 +227,11 @@ def _members(name: str) -> list[str]:
 def _varied(name: str) -> Guided:
     variant = VARIANTS[name]
     return Guided(variant.method, variant.mode, variant.rounds)
+
+
+def _plain_of(task: Task) -> Clip:
+    assert task.plain is not None, "the runner provides the plain clip"
+    return task.plain
 
 
 def _told(video: Any, report: CountReport, case: Case, seconds: float) -> Clip:
