@@ -5,7 +5,7 @@ folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the defau
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
 ``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
 Or it is a file ``kernels-*`` there with the KIND ``wan`` or ``other-models``, ``kernels`` with
-the KIND ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, or
+the KIND ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, ``edits``, or
 ``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
 """
 
@@ -17,7 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import accounting_tables, hard_worlds_tables, kernel_tables, sprites_tables
+from benchmarks import (
+    accounting_tables,
+    edits_tables,
+    hard_worlds_tables,
+    kernel_tables,
+    sprites_tables,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (Path("README.md"), Path("benchmarks/README.md"))
@@ -52,14 +58,16 @@ def _filled(match: re.Match[str], root: Path) -> str:
         tables, results = kernel_tables.CPU_TABLES, RESULTS / f"{name}.json"
     elif name == "accounting":
         tables, results = accounting_tables.TABLES, RESULTS
+    elif name == "edits":
+        tables, results = edits_tables.TABLES, RESULTS / "edits.json"
     elif name == "hard-worlds":
         tables, results = hard_worlds_tables.TABLES, RESULTS / name
     elif name.startswith("sprites-"):
         tables, results = sprites_tables.TABLES, RESULTS / name
     else:
         raise ValueError(
-            f"there is no table of {name!r}; use accounting, hard-worlds, kernels, a file "
-            "kernels-* or a folder sprites-*"
+            f"there is no table of {name!r}; use accounting, edits, hard-worlds, kernels, a "
+            "file kernels-* or a folder sprites-*"
         )
     kind = kind or next(iter(tables))
     if kind not in tables:

@@ -1,9 +1,12 @@
 """The benchmark of what becomes of an edit: fates, distances, image errors and shares."""
 
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks.edits import fates, image_errors, nearest, present, summary_of
+from benchmarks.tables import RESULTS, filled
 from numina.identify.tracks import Tracks
 from numina.layout import Layout, LayoutEdit
 
@@ -91,3 +94,33 @@ def test_shares_are_by_way_fate_size_and_distance():
         {**added, "of": "distance below 5", "instances": 1, "done": 1.0},
         {"way": "oracle", "fate": "image", "of": "all", "clips": 1, "inside": 0.2, "outside": 0.1},
     ]
+
+
+def test_the_table_has_a_line_for_each_way_and_fate(tmp_path):
+    rows = [
+        {
+            "seed": 7,
+            "way": "oracle",
+            "fate": "added",
+            "patches": 4.0,
+            "distance": None,
+            "done": 0.5,
+        },
+        {"seed": 7, "way": "oracle", "fate": "image", "inside": 0.25, "outside": 0.0125},
+    ]
+    file = {
+        "seed": 7,
+        "commit": {"commit": "0123456789abcdef", "dirty": True},
+        "versions": {"torch": "2.13.0", "diffusers": "0.42.1"},
+        "summary": summary_of(rows),
+        "rows": rows,
+    }
+    (tmp_path / RESULTS).mkdir(parents=True)
+    (tmp_path / RESULTS / "edits.json").write_text(json.dumps(file))
+    lines = filled("<!-- table:edits -->\n<!-- /table -->\n", tmp_path).splitlines()
+    assert lines[3] == (
+        "| true layout of the plain clip | added ones came | 0.50 (1) | 0.50 (1) |  |  |  |"
+    )
+    assert "| 0.0125 outside of the edit, 0.2500 inside |" in lines[4]
+    assert "1 clips whose plain count is wrong, from seed 7;" in lines[-2]
+    assert lines[-2].endswith("commit 01234567+.</sub>")
