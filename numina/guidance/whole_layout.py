@@ -95,7 +95,7 @@ def stack_targets(targets: Sequence[ClassTargets]) -> Tensor:
         (_logit(row.kept), _logit(row.added), row.elsewhere, row.removed, row.ceiling)
         for row in targets
     ]
-    return torch.tensor(rows)
+    return torch.tensor(rows, dtype=torch.float32)
 
 
 def common_grid(edits: Sequence[LayoutEdit | None]) -> tuple[int, ...]:
