@@ -9,11 +9,14 @@ from benchmarks.edits import LIMITS
 from benchmarks.markdown import line, rule
 from numina.evaluation.roles import role_of
 
-PARTS = (
-    "all",
-    *(f"{name} {side} {at}" for name, at in LIMITS.items() for side in ("below", "from")),
-)
-FATES = {"added": "added ones came", "removed": "removed ones are gone", "kept": "kept ones stayed"}
+SIDES = ("below", "from")
+PARTS = ("all", *(f"{name} {side} {limit}" for name, limit in LIMITS.items() for side in SIDES))
+FATES = {
+    "added": "added ones came",
+    "removed": "removed ones are gone",
+    "kept": "kept ones stayed",
+    "image": "difference of the pixels to the plain clip, 0 to 1",
+}
 
 
 def fates_table(root: Path, results: Path) -> list[str]:

@@ -8,19 +8,8 @@ import pytest
 from benchmarks.edits import fates, image_errors, nearest, present, summary_of
 from benchmarks.tables import RESULTS, filled
 from numina.identify.tracks import Tracks
-from numina.layout import Layout, LayoutEdit
-
-FRAMES, ROWS, COLUMNS = 3, 8, 24
-A, B, C, D = (np.s_[:, 2:4, left : left + 3] for left in (1, 7, 13, 19))
-
-
-def layout(*places, nouns=None):
-    labels = np.zeros((FRAMES, ROWS, COLUMNS), np.int16)
-    for label, place in enumerate(places, 1):
-        if place is not None:
-            labels[place] = label
-    return Layout(labels, nouns or (0,) * len(places))
-
+from numina.layout import LayoutEdit
+from tests.four_places import COLUMNS, FRAMES, ROWS, A, B, C, D, layout
 
 # The second goes, and a third one comes.
 EDIT = LayoutEdit(layout(A, B), layout(A, None, C), added=(3,), removed=(2,), templates=(1,))

@@ -3,20 +3,9 @@
 import numpy as np
 import pytest
 
-from numina.layout import Layout, LayoutEdit
+from numina.layout import LayoutEdit
 from numina.refine.composition import composed
-
-FRAMES, ROWS, COLUMNS = 3, 8, 24
-A, B, C, D = (np.s_[:, 2:4, left : left + 3] for left in (1, 7, 13, 19))
-
-
-def layout(*places, nouns=None):
-    labels = np.zeros((FRAMES, ROWS, COLUMNS), np.int16)
-    for label, place in enumerate(places, 1):
-        if place is not None:
-            labels[place] = label
-    return Layout(labels, nouns or (0,) * len(places))
-
+from tests.four_places import A, B, C, D, layout
 
 PLAIN = layout(A, B)
 SECOND_GOES = LayoutEdit(PLAIN, layout(A, None), removed=(2,))
