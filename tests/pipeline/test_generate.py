@@ -62,6 +62,24 @@ def test_rounds_go_on_while_the_look_says_wrong(pipe):
     assert report.total.forwards == pytest.approx(2 * stopped + 2 * STEPS)
 
 
+def test_one_pass_waits_for_what_has_not_formed_yet_but_not_for_ever(pipe):
+    looks, changes = (0.9, 0.8), {"num_inference_steps": 2 * STEPS}
+    for found, first_asked in (((0, 2), 2), ((0, 0), 0)):
+        method, call = Given(found=found, looks=looks), arguments(**changes)
+        prompt = call.pop("prompt")
+        video = generate(pipe, prompt, counts={"cats": 3}, preset=method, mode="one-pass", **call)
+        early, late = video.report.looks
+        assert early.edit.is_empty
+        assert len(method.enforced) == 1
+        assert late.edit.before.count(0) == first_asked
+    # Where all is right once it has formed, nothing is changed.
+    method, call = Given(found=(0, 3), looks=looks), arguments(**changes)
+    prompt = call.pop("prompt")
+    video = generate(pipe, prompt, counts={"cats": 3}, preset=method, mode="one-pass", **call)
+    assert torch.equal(video.frames, plain(pipe, **changes))
+    assert video.report.decision == "continued"
+
+
 @pytest.mark.parametrize(("mode", "rounds"), [("one-pass", 1), ("restart", 2)])
 def test_a_look_expects_what_the_one_before_asked_for(pipe, mode, rounds):
     method = Given(found=(2, 2, 2), looks=(0.9, 0.8))
