@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kernels.targets import BANDWIDTH, COPIED, ELSEWHERE, TARGETS
 from benchmarks.markdown import line, rule
 
 # What a reader would ask first; the files hold more.
@@ -24,6 +25,7 @@ RATIOS = (
 PEAKS = ("cpu biased", "sdpa dense bias", "eager biased and probs", "cpu folded and probs")
 ERRORS = ("cpu biased", "sdpa dense bias")
 MACHINE_CODE = Path("benchmarks/results/machine-code")
+GPUS = Path("benchmarks/results")
 
 
 def wan_table(root: Path, results: Path) -> list[str]:
@@ -135,7 +137,39 @@ def machine_code_table(root: Path, results: Path) -> list[str]:
     return [*lines, "", f"<sub>From {named}: Triton {told}.</sub>"]
 
 
-TABLES: dict[str, Callable[[Path, Path], list[str]]] = {"machine-code": machine_code_table}
+def targets_table(root: Path, _: Path) -> list[str]:
+    """Every figure that needs a GPU, and the worst shape of it on each card that was measured.
+
+    Where there is no result file of ``benchmarks/gpu.py`` at full size, the column stays empty.
+    """
+    paths = sorted((root / GPUS).glob("*/gpu*.json"))
+    files = {path: read(path) for path in paths}
+    files = {path: file for path, file in files.items() if not file["tiny"]}
+    cards = [str(file["environment"]["gpu"]) for file in files.values()] or ["GPU"]
+    lines = [line(("figure", "shall be", "aim", *cards)), rule(3 + len(cards))]
+    limits = {each.figure: (f"at most {each.must:.2f}", f"{each.goal:.2f}") for each in TARGETS}
+    limits[COPIED] = (f"at least {BANDWIDTH:.2f}", "")
+    for figure in (*limits, *ELSEWHERE):
+        cells = [_worst(file["targets"], figure) for file in files.values()] or [""]
+        lines.append(line((figure, *limits.get(figure, ("", "")), *cells)))
+    named = ", ".join(f"`{path.relative_to(root).as_posix()}`" for path in files)
+    source = f"From {named}." if files else "Not measured on a GPU yet; nothing is guessed."
+    return [*lines, "", f"<sub>{source}</sub>"]
+
+
+def _worst(targets: Sequence[dict[str, Any]], figure: str) -> str:
+    told = [row for row in targets if row["figure"] == figure]
+    ratios = [row["ratio"] for row in told if "ratio" in row]
+    shares = [row["share"] for row in told if "share" in row]
+    if ratios or shares:
+        return f"{max(ratios) if ratios else min(shares):.2f}"
+    return ""
+
+
+TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
+    "machine-code": machine_code_table,
+    "targets": targets_table,
+}
 CPU_TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "wan": wan_table,
     "other-models": others_table,

@@ -5,8 +5,8 @@ folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the defau
 ``removals``, ``videos``, ``identification`` or ``ablation``, of readings (``identification.py``)
 ``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
 Or it is a file ``kernels-*`` there with the KIND ``wan`` or ``other-models``, ``kernels`` with
-the KIND ``machine-code``, ``accounting`` with the KIND ``families`` or ``nouns``, ``edits``, or
-``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
+the KIND ``machine-code`` or ``targets``, ``accounting`` with the KIND ``families`` or ``nouns``,
+``edits``, or ``hard-worlds`` with the KIND ``worlds``, ``hardship``, ``merging`` or ``looks``.
 """
 
 import argparse

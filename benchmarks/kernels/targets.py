@@ -64,6 +64,7 @@ TARGETS = (
     ),
 )
 # Share of the copy bandwidth that the folded attention shall reach.
+COPIED = "folded attention / copy bandwidth"
 FOLDED, BANDWIDTH = "numina folded", 0.85
 VERDICTS = ("must", "goal", "met", "goal_met")
 # Figures of a whole pipeline, which this run does not have.
@@ -122,10 +123,9 @@ def _ratio(target: Target, rows: Iterable[Row]) -> Row | None:
 
 
 def _bandwidths(stages: Mapping[str, Any]) -> list[Row]:
-    figure = "folded attention / copy bandwidth"
     copies = [row for row in stages.get("ceilings", {}).get("rows", ()) if row["name"] == "copy"]
     if not copies:
-        return [{"figure": figure, "skipped": "the copy bandwidth was not measured"}]
+        return [{"figure": COPIED, "skipped": "the copy bandwidth was not measured"}]
     found = []
     for comparison in stages.get("text", {}).get("rows", ()):
         for row in comparison.get("rows", ()):
@@ -134,7 +134,7 @@ def _bandwidths(stages: Mapping[str, Any]) -> list[Row]:
                 share = rate / copies[0]["bytes_per_second"]
                 found.append(
                     {
-                        "figure": figure,
+                        "figure": COPIED,
                         "shape": comparison["shape"],
                         "share": share,
                         "bytes_per_second": rate,

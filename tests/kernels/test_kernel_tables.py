@@ -101,6 +101,41 @@ def test_the_machine_code_table_tells_the_worst_configuration(root):
     assert lines[-2].endswith(": Triton 3.6.0 and 3.7.1.</sub>")
 
 
+def targets_lines(root):
+    return filled("<!-- table:kernels targets -->\n<!-- /table -->\n", root).splitlines()
+
+
+def gpu_file(root, name, *, tiny):
+    targets = [
+        {"figure": "biased / without a bias", "shape": "a", "ratio": 1.02},
+        {"figure": "biased / without a bias", "shape": "b", "ratio": 1.06},
+        {"figure": "folded attention / copy bandwidth", "shape": "a", "share": 0.91},
+        {"figure": "folded attention / copy bandwidth", "shape": "b", "share": 0.87},
+        {"figure": "guided step / plain step", "skipped": "needs a whole pipeline"},
+    ]
+    file = {"tiny": tiny, "environment": {"gpu": "A Card"}, "targets": targets}
+    (root / RESULTS.parent / name).mkdir(parents=True, exist_ok=True)
+    (root / RESULTS.parent / name / "gpu.json").write_text(json.dumps(file))
+
+
+def test_nothing_is_told_of_a_gpu_that_was_not_measured(root):
+    gpu_file(root, "cpu", tiny=True)
+    lines = targets_lines(root)
+    assert lines[1] == "| figure | shall be | aim | GPU |"
+    assert "| biased / without a bias | at most 1.08 | 1.03 |  |" in lines
+    assert "nothing is guessed" in lines[-2]
+
+
+def test_the_worst_shape_of_every_card_is_told(root):
+    gpu_file(root, "a-card", tiny=False)
+    lines = targets_lines(root)
+    assert lines[1] == "| figure | shall be | aim | A Card |"
+    assert "| biased / without a bias | at most 1.08 | 1.03 | 1.06 |" in lines
+    assert "| folded attention / copy bandwidth | at least 0.85 |  | 0.87 |" in lines
+    assert "| guided step / plain step |  |  |  |" in lines
+    assert lines[-2].endswith("`benchmarks/results/a-card/gpu.json`.</sub>")
+
+
 def test_the_plot_shows_medians_relative_to_torch_with_a_dense_bias():
     plots = pytest.importorskip("benchmarks.plots", reason="matplotlib is not installed")
     seconds = {name: [4.0, 1.0, 2.0] for name, *_ in plots.PROVIDERS} | {plots.BASE: [4.0] * 3}
