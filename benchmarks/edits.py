@@ -32,7 +32,7 @@ WAYS = ("oracle", "misplaced", "oracle-one-pass", "misplaced-one-pass")
 # Patches around what was edited that count as edited: an instance has a blurred edge.
 MARGIN = 1
 # Where the shares are parted: a sprite has 7.1 patches on average, a little over 2.5 across.
-LIMITS = {"patches": 7, "distance": 5}
+LIMITS = {"patches": 7, "distance": 4}
 
 
 def read_case(pipe: Any, suite: SpritesSuite, seed: int) -> list[dict[str, Any]]:

@@ -3,9 +3,12 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from numina.places import Placed
 
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the files.", file_okay=False, show_default=False)
@@ -60,7 +63,7 @@ class DType(StrEnum):
     FLOAT32 = "float32"
 
 
-_EXAMPLE = """a JSON object such as '{"cats": 3}'"""
+_EXAMPLE = """a JSON object such as '{"cats": 3, "stars": {"left": 2, "right": 3}}'"""
 
 ModeOption = Annotated[
     Mode | None,
@@ -92,7 +95,11 @@ Model = Annotated[
     typer.Option("--model", help="Folder or hub name of a diffusers pipeline.", show_default=False),
 ]
 Counts = Annotated[
-    str, typer.Option("--counts", help='"auto", "required", or JSON such as \'{"red balls": 3}\'.')
+    str,
+    typer.Option(
+        "--counts",
+        help='"auto", "required", or JSON: \'{"cats": 3, "stars": {"left": 2, "right": 3}}\'.',
+    ),
 ]
 PolicyOption = Annotated[Policy, typer.Option("--policy", help="Which articles count as one.")]
 Fps = Annotated[
@@ -163,12 +170,14 @@ def read_image(path: Path) -> Any:
         raise FormatError(f"--image {path} cannot be read: {error}") from error
 
 
-def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:
+def read_counts(text: str) -> dict[str, "int | Placed"] | Literal["auto", "required"]:
     """The value of ``--counts``: "auto", "required", or a JSON object of counts.
 
+    A noun has a number, or an object of numbers by place: ``{"left": 2, "right": 3}``.
+
     Raises:
-        TargetError: If the JSON is damaged, names a noun twice, or a count is no whole number of
-            0 or more.
+        TargetError: If the JSON is damaged, names a noun or a place twice or a place that there is
+            not, or a count is no whole number of 0 or more.
     """
     from numina.errors import TargetError
 
@@ -183,9 +192,7 @@ def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:
             parse_float=_refused,
         )
     except RecursionError:
-        raise TargetError(
-            "--counts must be one flat JSON object, got a deeply nested one"
-        ) from None
+        raise TargetError(f"--counts must be {_EXAMPLE}, got a deeply nested one") from None
     except json.JSONDecodeError as error:
         raise TargetError(
             f'--counts must be "auto", "required" or {_EXAMPLE}, got {text!r} '
@@ -195,12 +202,29 @@ def read_counts(text: str) -> dict[str, int] | Literal["auto", "required"]:
         raise TargetError(f"--counts: {error}") from None
     if not isinstance(counts, dict) or not counts:
         raise TargetError(f"--counts must be {_EXAMPLE}, got {text!r}")
-    for noun, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    return {noun: _count(noun, count) for noun, count in counts.items()}
+
+
+def _count(noun: str, count: Any) -> "int | Placed":
+    from numina.errors import TargetError
+    from numina.places import PLACES, Placed
+
+    if isinstance(count, dict):
+        unknown = [place for place in count if place not in PLACES]
+        if unknown:
             raise TargetError(
-                f"--counts: {noun!r} must have a whole number of 0 or more, got {count!r}"
+                f"--counts: {noun!r} has the place {unknown[0]!r}; choose from {', '.join(PLACES)}"
             )
-    return counts
+        try:
+            return Placed(**count)
+        except TargetError as error:
+            raise TargetError(f"--counts: {noun!r}: {error}") from None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise TargetError(
+            f"--counts: {noun!r} must have a whole number of 0 or more, or such numbers by place, "
+            f"got {count!r}"
+        )
+    return count
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

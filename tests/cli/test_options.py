@@ -9,11 +9,17 @@ from numina.commands import options
 from numina.errors import TargetError
 from numina.generation import request
 from numina.methods.presets import method_named
+from numina.places import Placed
 
 
 def test_counts_are_a_json_object():
     text = '{"red balls": 2, "cats": 0}'
     assert options.read_counts(text) == {"red balls": 2, "cats": 0}
+
+
+def test_a_noun_may_be_counted_place_by_place():
+    text = '{"stars": {"left": 2, "right": 3}, "cats": 1}'
+    assert options.read_counts(text) == {"stars": Placed(left=2, right=3), "cats": 1}
 
 
 @pytest.mark.parametrize("word", ["auto", "required", " auto "])
@@ -34,7 +40,13 @@ def test_counts_may_be_left_to_the_prompt(word):
         ('{"cats": "three"}', "got 'three'"),
         ('{"cats": -1}', "got -1"),
         ('{"cats": null}', "got None"),
-        ('{"cats": {"dogs": 1}}', "whole number"),
+        ('{"cats": {"dogs": 1}}', "'cats' has the place 'dogs'; choose from left, right"),
+        ('{"cats": {"left": 1, "left": 2}}', "'left' is named twice"),
+        ('{"cats": {"left": -1}}', "'cats': the count on the left must be a whole number"),
+        ('{"cats": {"left": null}}', "'cats': Placed needs a place"),
+        ('{"cats": {"left": {"top": 1}}}', "'cats': the count on the left must be a whole number"),
+        ('{"cats": {}}', "'cats': Placed needs a place"),
+        ('{"cats": {"left": 2, "upper_left": 1, "lower_left": 1}}', "leaves nothing on the left"),
         ("{}", "must be a JSON object"),
         ("[]", "must be a JSON object"),
         ("3", "must be a JSON object"),

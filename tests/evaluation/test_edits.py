@@ -71,7 +71,7 @@ def test_the_picture_is_compared_outside_of_the_edit():
 
 def test_shares_are_by_way_fate_size_and_distance():
     rows = [
-        {"way": "oracle", "fate": "added", "patches": 4.0, "distance": 4.0, "done": 1.0},
+        {"way": "oracle", "fate": "added", "patches": 4.0, "distance": 3.0, "done": 1.0},
         {"way": "oracle", "fate": "added", "patches": 9.0, "distance": None, "done": 0.5},
         {"way": "oracle", "fate": "image", "inside": 0.2, "outside": 0.1},
     ]
@@ -80,7 +80,7 @@ def test_shares_are_by_way_fate_size_and_distance():
         {**added, "of": "all", "instances": 2, "done": 0.75},
         {**added, "of": "patches below 7", "instances": 1, "done": 1.0},
         {**added, "of": "patches from 7", "instances": 1, "done": 0.5},
-        {**added, "of": "distance below 5", "instances": 1, "done": 1.0},
+        {**added, "of": "distance below 4", "instances": 1, "done": 1.0},
         {"way": "oracle", "fate": "image", "of": "all", "clips": 1, "inside": 0.2, "outside": 0.1},
     ]
 
