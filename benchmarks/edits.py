@@ -27,6 +27,7 @@ from numina.evaluation.suites import SpritesSuite
 from numina.evaluation.true_layout import grid_of, true_tracks
 from numina.identify.tracks import Tracks, tracks_of
 from numina.layout import Layout, LayoutEdit
+from numina.report.pictures import frame_of_latent
 
 WAYS = ("oracle", "misplaced", "oracle-one-pass", "misplaced-one-pass")
 # Patches around what was edited that count as edited: an instance has a blurred edge.
@@ -125,11 +126,12 @@ def image_errors(
     changed = edit.before.labels != edit.after.labels
     if edit.brief is not None:
         changed |= edit.brief.labels > 0
-    wide = ndimage.binary_dilation(changed, np.ones((1, 2 * MARGIN + 1, 2 * MARGIN + 1), bool))
-    group = (len(plain) - 1) // max(1, len(changed) - 1)
-    frames = [0] + [1 + (frame - 1) // group for frame in range(1, len(plain))]
-    tall, wide_by = plain.shape[1] // wide.shape[1], plain.shape[2] // wide.shape[2]
-    pixels = wide[frames].repeat(tall, axis=1).repeat(wide_by, axis=2)
+    edited = ndimage.binary_dilation(changed, np.ones((1, 2 * MARGIN + 1, 2 * MARGIN + 1), bool))
+    latents, rows, columns = edited.shape
+    ends = [frame_of_latent(latent, latents, len(plain)) for latent in range(latents)]
+    shown = edited[np.searchsorted(ends, np.arange(len(plain)))]
+    tall, wide = plain.shape[1] // rows, plain.shape[2] // columns
+    pixels = shown.repeat(tall, axis=1).repeat(wide, axis=2)
     error = np.abs(guided - plain).mean(axis=-1)
     return {
         "edited": float(pixels.mean()),
@@ -166,12 +168,8 @@ def _parts(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the clips and write rows and shares."""
-    return record_clips(
-        "What becomes of every instance that an edit names.",
-        read_case,
-        summary_of,
-        arguments,
-    )
+    told = "What becomes of every instance that an edit names."
+    return record_clips(told, read_case, summary_of, arguments)
 
 
 if __name__ == "__main__":

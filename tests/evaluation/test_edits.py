@@ -49,6 +49,7 @@ def test_rows_tell_size_and_distance():
     assert {row["patches"] for row in rows.values()} == {6}
     assert rows["added"]["distance"] == rows["kept"]["distance"] == 12
     assert rows["removed"]["distance"] == 6
+    assert nearest(layout(A, B, D), 1) == 6
     assert nearest(layout(A), 1) is None
 
 
