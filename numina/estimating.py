@@ -331,7 +331,7 @@ def _machine_of(pipe: Any, transformer: Any) -> Machine:
 
 def _samples(method: Method) -> int:
     if isinstance(method, Robust):
-        return max(method.gentle.samples, method.firm.samples)
+        return method.targets.samples
     return ClassTargets().samples
 
 

@@ -79,8 +79,6 @@ class LayoutEdit:
             that ``after`` does not show at all; None where there are none.
         templates: For each added instance, the label in ``before`` whose shape it copies, or
             None where it is a plain disc or square, or one that was seen too briefly to count.
-        asked: How often it has been asked for, this time included; more than once where the run
-            that it was asked of came out wrong.
     """
 
     before: Layout
@@ -89,7 +87,6 @@ class LayoutEdit:
     removed: tuple[int, ...] = ()
     templates: tuple[int | None, ...] = ()
     brief: Layout | None = None
-    asked: int = 1
 
     def __post_init__(self) -> None:
         if self.before.labels.shape != self.after.labels.shape:

@@ -28,13 +28,12 @@ class Variant:
     """The preset, but for one setting.
 
     Attributes:
-        name: To be evaluated under: that of the preset in this mode and number of rounds, a colon
-            and what is replaced.
+        name: To be evaluated under: that of the preset in this mode, a colon and what is replaced.
         setting: What the preset does.
         instead: What is done in its place.
         method: Does it.
         mode: In which the method is run.
-        rounds: Guided runs in restart mode.
+        rounds: Guided runs in restart mode; the preset makes one.
     """
 
     name: str
@@ -177,19 +176,11 @@ _VARIANTS: tuple[Variant, ...] = (
     *_instead(
         "tracks=off", "whole tracks are judged and refined", "every frame alone", FrameByFrame()
     ),
-    _of(
-        "restart",
+    *_of_both(
         "bias=edits",
         "the whole layout is enforced",
         "its edits alone",
-        gentle=_edits_only(PRESET.gentle),
-    ),
-    _of(
-        "one-pass",
-        "bias=edits",
-        "the whole layout is enforced",
-        "its edits alone",
-        firm=_edits_only(PRESET.firm),
+        targets=_edits_only(PRESET.targets),
     ),
     *_of_both(
         "erasure=off",
@@ -217,8 +208,18 @@ _VARIANTS: tuple[Variant, ...] = (
         "it knows nothing",
         memory=False,
     ),
-    _of("restart", "targets=firm", "gentle targets", "firm ones", gentle=PRESET.firm),
-    _of("one-pass", "targets=gentle", "firm targets", "gentle ones", firm=PRESET.gentle),
+    *_of_both(
+        "added=.9",
+        "added instances are lifted to .97, by 12 nats at most",
+        "to .9, by 5",
+        targets=replace(PRESET.targets, added=0.9, ceiling=5.0),
+    ),
+    *_of_both(
+        "kept=.8",
+        "kept ones are lifted to .6, and 3 nats are taken elsewhere",
+        "to .8, and 6 nats",
+        targets=replace(PRESET.targets, kept=0.8, elsewhere=-6.0),
+    ),
     *_of_both(
         "until=.7",
         "guided until noise level .5",
@@ -235,14 +236,6 @@ _VARIANTS: tuple[Variant, ...] = (
     _of("restart", "verdict=.66", "the verdict falls at noise level .67", "at .66", verdict=0.66),
     _of("restart", "verdict=.6", "the verdict falls at noise level .67", "at .6", verdict=0.6),
     Variant("robust:rounds=2", "one guided run", "up to two", PRESET, "restart", rounds=2),
-    Variant(
-        "robust-2:insistent=off",
-        "what did not take is asked for with firm targets",
-        "as gently again",
-        replace(PRESET, insistent=None),
-        "restart",
-        rounds=2,
-    ),
     _of("one-pass", "looks=.87", "looks at .87, .8 and .73", "at .87 alone", looks=(0.87,)),
     _of("one-pass", "looks=.8+.73", "looks at .87, .8 and .73", "at .8 and .73", looks=(0.8, 0.73)),
 )

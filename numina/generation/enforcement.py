@@ -41,7 +41,6 @@ class Enforcement:
 
         self._method = method
         self._num_nouns = num_nouns
-        self._mode: Mode = mode
         self.guide = Guide(text, strength)
         self.erasure = Erasure(method.erasure, strength)
         # In one pass, what is to be copied has its shape already, and so has the place.
@@ -49,7 +48,7 @@ class Enforcement:
 
     def enforce(self, edits: Sequence[LayoutEdit | None]) -> None:
         """Enforce the edits from the next layer on; None leaves a video of the batch alone."""
-        self.guide.enforce(self._method.plan(edits, self._num_nouns, self._mode))
+        self.guide.enforce(self._method.plan(edits, self._num_nouns))
         self.erasure.remove(edits)
         self.grafting.add(edits)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,15 +38,16 @@ class GraftSpec:
 
 
 class Grafting:
-    """Lets an added instance begin as the likeness of the one whose shape it copies.
+    """Lets an added instance begin as the likeness of another one of its noun.
 
     Attention alone has to call an instance forth from noise that would have become scenery. So
     where one is added, the clean latent that the model predicts, ``x0 = x - s v``, is replaced by
-    what it predicts of the template at that very step: the velocity changes by
-    ``(x0 - x0[template]) / s``. A copy is linear, so both branches of classifier-free guidance can
-    have it apart and their combination has it too, at any scale. The noise around it is the
-    place's own, and so is all that is drawn once grafting ends. This is not in the paper (arXiv
-    2604.08546), whose guidance is attention alone.
+    what it predicts of the other one at that very step: the velocity changes by
+    ``(x0 - x0[other]) / s``. The other one is that whose shape was copied, or else the kept one of
+    median size; where none of the noun is kept, nothing is grafted. A copy is linear, so both
+    branches of classifier-free guidance can have it apart and their combination has it too, at any
+    scale. The noise around it is the place's own, and so is all that is drawn once grafting ends.
+    This is not in the paper (arXiv 2604.08546), whose guidance is attention alone.
 
     Args:
         spec: Settings; None grafts nothing.
@@ -73,7 +74,7 @@ class Grafting:
         """The change of a predicted velocity, ``[B, C, F, y, x]``; None where nothing is due."""
         if self._spec is None or prediction.noise < self._spec.until:
             return None
-        if not any(edit is not None and any(edit.templates) for edit in self._edits):
+        if not any(edit is not None and edit.added for edit in self._edits):
             return None
         strength = self._strength_at(prediction)
         if strength == 0:
@@ -81,6 +82,8 @@ class Grafting:
         latents, velocity = prediction.latents.float(), prediction.velocity.float()
         if self._copy is None:
             self._copy = _copy(self._edits, latents, self._spec.margin)
+        if self._copy.is_empty:
+            return None
         copy = self._copy.of_rows(len(latents))
         clean = (latents - prediction.noise * velocity).flatten(2)
         template = clean.gather(2, copy.source.expand(clean.shape))
@@ -95,15 +98,18 @@ class _Copy:
     Attributes:
         grafted: ``[B, 1, F * y * x]`` bool.
         source: From where, indices into ``F * y * x``, the same shape, int64.
+        is_empty: Whether that is nothing at all; known on the host.
     """
 
     grafted: Tensor
     source: Tensor
+    is_empty: bool
 
     def of_rows(self, rows: int) -> "_Copy":
         """Of a forward pass with as many rows, where each branch has one for each video."""
         branches = rows // len(self.grafted)
-        return _Copy(self.grafted.repeat(branches, 1, 1), self.source.repeat(branches, 1, 1))
+        grafted, source = (each.repeat(branches, 1, 1) for each in (self.grafted, self.source))
+        return replace(self, grafted=grafted, source=source)
 
 
 def _copy(edits: Sequence[LayoutEdit | None], latents: Tensor, margin: float) -> _Copy:
@@ -122,13 +128,24 @@ def _copy(edits: Sequence[LayoutEdit | None], latents: Tensor, margin: float) ->
         )
         reach = np.ones([2 * math.ceil(margin * side) + 1 for side in sides], np.bool_)
         for label, template in zip(edit.added, edit.templates, strict=True):
-            if template is not None:
-                _trace(source, after, label, still == template, reach)
+            model = _median_sized(edit, still, label) if template is None else template
+            if model is not None:
+                _trace(source, after, label, still == model, reach)
     flat = sources.reshape(len(edits), 1, -1)
+    grafted = flat != here.reshape(1, 1, -1)
     return _Copy(
-        torch.from_numpy(flat != here.reshape(1, 1, -1)).to(latents.device),
+        torch.from_numpy(grafted).to(latents.device),
         torch.from_numpy(flat).to(latents.device),
+        is_empty=not grafted.any(),
     )
+
+
+def _median_sized(edit: LayoutEdit, still: NDArray[np.int16], label: int) -> int | None:
+    """The kept instance of median size of an added one's noun; None where none is kept."""
+    own = edit.before.instances(edit.after.nouns[label - 1])
+    sizes = {each: int((still == each).sum()) for each in own}
+    ranked = sorted((each for each in own if sizes[each]), key=lambda each: (sizes[each], each))
+    return ranked[(len(ranked) - 1) // 2] if ranked else None
 
 
 def _trace(

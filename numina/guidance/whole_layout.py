@@ -39,9 +39,9 @@ class ClassTargets:
         samples: Patches of each noun, inside and outside, that the medians are taken over.
     """
 
-    kept: float = 0.8
+    kept: float = 0.6
     added: float = 0.97
-    elsewhere: float = -6.0
+    elsewhere: float = -3.0
     removed: float = -17.5
     ceiling: float = 12.0
     samples: int = 256
@@ -82,20 +82,6 @@ def stack_classes(edits: Sequence[LayoutEdit | None], num_nouns: int) -> tuple[T
     rows = [free if edit is None else edit.classes(num_nouns) for edit in edits]
     classes = torch.from_numpy(np.stack(rows)).flatten(2)
     return classes, torch.tensor([edit is not None for edit in edits])
-
-
-def stack_targets(targets: Sequence[ClassTargets]) -> Tensor:
-    """Targets of the rows of a batch, as ``robust_bias`` takes them.
-
-    Returns:
-        Log-odds of ``kept`` and of ``added``, then ``elsewhere``, ``removed`` and ``ceiling``, all
-        in nats, ``[B, 5]`` float32.
-    """
-    rows = [
-        (_logit(row.kept), _logit(row.added), row.elsewhere, row.removed, row.ceiling)
-        for row in targets
-    ]
-    return torch.tensor(rows, dtype=torch.float32)
 
 
 def common_grid(edits: Sequence[LayoutEdit | None]) -> tuple[int, ...]:
@@ -173,7 +159,7 @@ def robust_bias(
     groups: KeyGroups,
     inside: Tensor,
     outside: Tensor,
-    targets: Tensor,
+    targets: ClassTargets,
     strength: Tensor,
     *,
     key_offset: Tensor | None = None,
@@ -190,7 +176,7 @@ def robust_bias(
         groups: Noun of every key.
         inside: ``m_in`` of ``log_odds``, ``[B, G]`` float32, in nats.
         outside: ``m_out`` of ``log_odds``, ``[B, G]`` float32, in nats.
-        targets: What each class is to reach, ``stack_targets``, ``[B|1, 5]`` float32, in nats.
+        targets: What each class is to reach.
         strength: Guidance strength, 0-dim float32, unitless.
         key_offset: Of folded padding, ``[B|1, K]`` float32, in nats.
         guided: Rows of the batch with a plan, ``[B]`` bool; the others get a bias of 0.
@@ -199,15 +185,14 @@ def robust_bias(
         A bias that is added, table ``[B, 1, G, 4]``. Finite whatever the log-odds are, and not
         checked again, so that nothing waits for the device.
     """
-    kept, added, elsewhere, removed, ceiling = targets.expand(len(inside), -1)[..., None].unbind(1)
-    boosts = torch.stack([kept - inside, added - outside], dim=-1)  # [B, G, 2]
-    boosts = boosts.nan_to_num(nan=0.0).clamp_min(0.0).minimum(ceiling[..., None])
+    boosts = torch.stack([_logit(targets.kept) - inside, _logit(targets.added) - outside], dim=-1)
+    boosts = boosts.nan_to_num(nan=0.0).clamp(0.0, targets.ceiling)
     table = torch.stack(
         [
-            elsewhere.expand_as(inside),
+            torch.full_like(inside, targets.elsewhere),
             boosts[..., 0],
             boosts[..., 1],
-            removed.expand_as(inside),
+            torch.full_like(inside, targets.removed),
         ],
         dim=-1,
     )  # [B, G, 4], in the order of RegionClass
@@ -229,7 +214,7 @@ class RobustPlan:
     Args:
         edits: The edit of each batch row; None leaves a row alone.
         num_nouns: ``G``, the most that a row has.
-        targets: What each class of each batch row is to reach.
+        targets: What each class is to reach.
 
     Raises:
         LayoutError: If no row has an edit, or they cover different grids.
@@ -239,12 +224,11 @@ class RobustPlan:
         self,
         edits: Sequence[LayoutEdit | None],
         num_nouns: int,
-        targets: Sequence[ClassTargets],
+        targets: ClassTargets | None = None,
     ) -> None:
-        self._targets = stack_targets(targets)
+        self._targets = targets or ClassTargets()
         self._classes, self._guided = stack_classes(edits, num_nouns)
-        samples = max(row.samples for row in targets)
-        self._sample, self._sampled = sample_patches(self._classes, samples)
+        self._sample, self._sampled = sample_patches(self._classes, self._targets.samples)
         self._rows = torch.arange(len(edits))[:, None]
 
     def bias(
@@ -294,7 +278,7 @@ class RobustPlan:
         if self._classes.device != device:
             self._classes, self._guided = self._classes.to(device), self._guided.to(device)
             self._sample, self._sampled = self._sample.to(device), self._sampled.to(device)
-            self._rows, self._targets = self._rows.to(device), self._targets.to(device)
+            self._rows = self._rows.to(device)
 
 
 def _drawn(classes: Tensor, size: int) -> tuple[Tensor, Tensor]:

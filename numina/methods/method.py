@@ -92,7 +92,7 @@ class Method(Protocol):
         """Edit the layout until it holds the counts; ``names`` of the nouns serve messages."""
         ...
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> Plan:
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> Plan:
         """The guidance that enforces the edits; rows of the batch without one stay free."""
         ...
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numina.attention.capture import Capture, CaptureSpec
 from numina.attention.guide import Plan
 from numina.layout import Layout, LayoutEdit
-from numina.methods.method import Method, Mode, Sighting
+from numina.methods.method import Method, Sighting
 from numina.refine.quotas import Parts
 
 
@@ -74,7 +74,7 @@ class Observing:
     ) -> LayoutEdit:
         return self.refine(sighting, counts, names)
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> Plan:
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> Plan:
         raise AssertionError("every layout was called right, so there is nothing to enforce")
 
     def strength(self, noise: float, progress: float) -> float:

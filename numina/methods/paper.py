@@ -14,7 +14,7 @@ from numina.identify.heads import HeadWeights, peak_heads, score_heads
 from numina.identify.regions import PaperRegions, paper_layout
 from numina.layout import Layout, LayoutEdit
 from numina.methods.head_maps import pictures_of
-from numina.methods.method import Mode, Sighting
+from numina.methods.method import Sighting
 from numina.refine.frame_by_frame import refine_frames
 from numina.refine.placement import PaperPlacement
 
@@ -93,7 +93,7 @@ class Paper:
             placement = replace(placement, radius=round((self.instance_patches / np.pi) ** 0.5))
         return refine_frames(sighting.layout, counts, placement)
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> PaperPlan:
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> PaperPlan:
         return PaperPlan(edits, num_nouns, self.strengths)
 
     def strength(self, noise: float, progress: float) -> float:

@@ -19,7 +19,7 @@ from numina.identify.regions import AttentionRegions, attention_layout
 from numina.identify.tracks import TrackSpec, link_tracks
 from numina.layout import Layout, LayoutEdit
 from numina.methods.head_maps import pictures_of
-from numina.methods.method import Mode, Sighting
+from numina.methods.method import Sighting
 from numina.refine.placement import PlacementSpec
 from numina.refine.presence import PresenceSpec, is_present
 from numina.refine.quotas import Parts, in_place
@@ -45,11 +45,7 @@ class Robust:
         heads: How many heads the report names: those that agree most with the consensus.
         presence: When an instance is there in a frame: a count must hold in all of them. None
             asks for the number of instances alone.
-        gentle: Targets of restart mode. From the first step on a light hand is enough, and leaves
-            to the noise what it does right: strong targets draw any layout, even a wrong one.
-        firm: Targets of one-pass mode, where instances have begun to form and must give way.
-        insistent: Targets of restart mode for an edit that was asked for before and did not take;
-            None asks as gently again.
+        targets: What each patch shall reach, by what it is to a noun.
         erasure: How removed instances are erased from the predicted clean latent; None leaves
             their removal to the attention alone.
         grafting: How added instances are grafted from the likeness of others in restart mode; None
@@ -68,9 +64,7 @@ class Robust:
     tracks: TrackSpec = TrackSpec()
     placement: PlacementSpec = PlacementSpec()
     presence: PresenceSpec | None = PresenceSpec()
-    gentle: ClassTargets = ClassTargets(kept=0.6, added=0.9, elsewhere=-3.0, ceiling=5.0)
-    firm: ClassTargets = ClassTargets()
-    insistent: ClassTargets | None = ClassTargets()
+    targets: ClassTargets = ClassTargets()
     erasure: ErasureSpec | None = ErasureSpec()
     grafting: GraftSpec | None = GraftSpec()
     schedule: GuidanceSchedule = GuidanceSchedule()
@@ -143,18 +137,11 @@ class Robust:
             presence=self.presence,
         )
 
-    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int, mode: Mode) -> RobustPlan:
-        return RobustPlan(edits, num_nouns, [self._targets(edit, mode) for edit in edits])
+    def plan(self, edits: Sequence[LayoutEdit | None], num_nouns: int) -> RobustPlan:
+        return RobustPlan(edits, num_nouns, self.targets)
 
     def strength(self, noise: float, progress: float) -> float:
         return self.schedule.strength(noise, progress)
-
-    def _targets(self, edit: LayoutEdit | None, mode: Mode) -> ClassTargets:
-        if mode == "one-pass":
-            return self.firm
-        if edit is None or edit.asked == 1 or self.insistent is None:
-            return self.gentle
-        return self.insistent
 
 
 def _believed(capture: Capture, top: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:

@@ -47,7 +47,6 @@ def composed(earlier: LayoutEdit | None, later: LayoutEdit | None) -> LayoutEdit
         removed=tuple(label for label in _present(earlier.before) if label not in there),
         templates=tuple(templates.get(label) for label in added),
         brief=earlier.brief,
-        asked=earlier.asked + 1,
     )
 
 

@@ -32,6 +32,13 @@ class Quota:
     within: NDArray[np.bool_] | None = None
     phrase: str = ""
 
+    def holds(self, centres: NDArray[np.float64]) -> bool:
+        """Whether most of an instance's centres ``[N, 2]``, one for each frame, are within."""
+        if self.within is None:
+            return True
+        rows, columns = centre_patches(centres)
+        return 2 * int(self.within[rows, columns].sum()) > len(centres)
+
 
 def quotas_of(
     counts: Sequence[int], places: Sequence[Parts], frame: tuple[int, int]
@@ -79,10 +86,10 @@ def members(layout: Layout, quotas: Sequence[Quota]) -> tuple[tuple[int, ...], .
         if noun in everywhere:
             found[everywhere[noun]].append(label)
             continue
-        rows, columns = centre_patches(track_of(layout, label).centres)
+        centres = track_of(layout, label).centres
         own = [at for at, quota in enumerate(quotas) if quota.noun == noun]
         # Quotas of a noun share no patch, so that one at most has a majority.
-        homes = [at for at in own if 2 * _inside(quotas[at], rows, columns) > len(rows)]
+        homes = [at for at in own if quotas[at].holds(centres)]
         found[homes[0] if homes else own[-1]].append(label)
     return tuple(tuple(labels) for labels in found)
 
@@ -123,11 +130,6 @@ def centre_patches(centres: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDA
     """
     rows, columns = np.floor(centres + 0.5).astype(np.int64).T
     return rows, columns
-
-
-def _inside(quota: Quota, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> int:
-    assert quota.within is not None
-    return int(quota.within[rows, columns].sum())
 
 
 def _above(differences: Sequence[int]) -> int:

@@ -13,6 +13,12 @@ def with_second(template=1, place=SECOND):
     return LayoutEdit(layout(FIRST), layout(FIRST, place), added=(2,), templates=(template,))
 
 
+def other_noun():
+    """What comes is the first of its noun."""
+    labels = with_second().after.labels
+    return LayoutEdit(layout(FIRST), Layout(labels, (0, 1)), added=(2,), templates=(None,))
+
+
 def grafting(strength=1.0, **settings):
     return Grafting(GraftSpec(**settings), lambda _: strength)
 
@@ -96,6 +102,19 @@ def test_at_the_border_only_what_the_frame_shows_is_copied():
     same(grafted(edit, scene(edge), margin=1.0), scene(edge, SECOND))
 
 
+def test_one_without_a_template_is_the_likeness_of_the_median_of_its_noun():
+    """It was seen too briefly to count, say, so that its shape is its own."""
+    small, large = (slice(None), slice(0, 1), slice(0, 1)), (slice(None), slice(0, 3), slice(5, 8))
+    before, after_ = layout(large, FIRST, small), layout(large, FIRST, small, SECOND)
+    edit = LayoutEdit(before, after_, added=(4,), templates=(None,))
+    clean = scene(large, FIRST, small)
+    for value, (_, rows, columns) in zip((7.0, 6.0, 8.0), (large, FIRST, small), strict=True):
+        clean[..., 2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop] = value
+    expected = clean.clone()
+    expected[..., 6:10, 10:14] = 6.0
+    same(grafted(edit, clean, margin=0.0), expected)
+
+
 def test_strength_is_the_share_that_is_copied():
     expected = 0.75 * scene(FIRST) + 0.25 * scene(FIRST, SECOND)
     same(grafted(with_second(), scene(FIRST), strength=0.25), expected)
@@ -134,7 +153,7 @@ def test_videos_without_an_edit_are_left_alone():
         pytest.param(grafting(strength=0.0), with_second(), id="no strength"),
         pytest.param(grafting(until=0.9), with_second(), id="too late"),
         pytest.param(Grafting(None, lambda _: 1.0), with_second(), id="no spec"),
-        pytest.param(grafting(), with_second(template=None), id="no template"),
+        pytest.param(grafting(), other_noun(), id="none of its noun"),
         pytest.param(grafting(), LayoutEdit(layout(FIRST), layout(FIRST)), id="nothing added"),
         pytest.param(grafting(), None, id="no edit"),
     ],
@@ -160,7 +179,7 @@ def test_a_template_that_is_seen_nowhere_is_not_copied():
     edit = LayoutEdit(layout(FIRST), Layout(labels, (0, 0)), added=(2,), templates=(1,))
     change = grafting()
     change.add([edit])
-    assert not change(predicted(scene(FIRST))).any()
+    assert change(predicted(scene(FIRST))) is None
 
 
 @pytest.mark.parametrize(

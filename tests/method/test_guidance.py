@@ -18,7 +18,6 @@ from numina.guidance.whole_layout import (
     robust_bias,
     sample_patches,
     stack_classes,
-    stack_targets,
 )
 from numina.layout import Layout, LayoutEdit, RegionClass
 from numina.video import VideoGrid
@@ -192,21 +191,16 @@ def test_log_odds_refuse_classes_of_other_patches():
 # The bias.
 
 
-FIRM = stack_targets([ClassTargets()])
-
-
 def biased(inside, outside, **settings):
     classes, _ = stack_classes([EDIT], 1)
     groups = KeyGroups.from_positions([[1]], 3)
     inside, outside = torch.tensor([[inside]]), torch.tensor([[outside]])
-    return robust_bias(
-        classes, groups, inside, outside, stack_targets([ClassTargets(**settings)]), FULL
-    )
+    return robust_bias(classes, groups, inside, outside, ClassTargets(**settings), FULL)
 
 
 def test_the_table_is_what_is_missing_to_the_targets():
-    bias = biased(0.5, -2.0)
-    expected = [-6.0, logit(0.8) - 0.5, logit(0.97) + 2.0, -17.5]
+    bias = biased(-0.5, -2.0)
+    expected = [-3.0, logit(0.6) + 0.5, logit(0.97) + 2.0, -17.5]
     assert bias.table.flatten().tolist() == pytest.approx(expected)
     assert bias.table.shape == (1, 1, 1, 4)
     assert (bias.mode == BiasMode.ADD).all()
@@ -214,16 +208,16 @@ def test_the_table_is_what_is_missing_to_the_targets():
 
 def test_an_instance_is_never_pushed_below_what_it_was():
     bias = biased(3.0, 6.0)
-    assert bias.table.flatten().tolist() == pytest.approx([-6.0, 0.0, 0.0, -17.5])
+    assert bias.table.flatten().tolist() == pytest.approx([-3.0, 0.0, 0.0, -17.5])
 
 
 @pytest.mark.parametrize("odds", [-1e9, -math.inf])
 def test_boosts_are_limited(odds):
-    assert biased(odds, odds, ceiling=9.0).table.flatten().tolist() == [-6.0, 9.0, 9.0, -17.5]
+    assert biased(odds, odds, ceiling=9.0).table.flatten().tolist() == [-3.0, 9.0, 9.0, -17.5]
 
 
 def test_a_broken_layer_gets_no_boost_rather_than_nan():
-    assert biased(math.nan, math.nan).table.flatten().tolist() == [-6.0, 0.0, 0.0, -17.5]
+    assert biased(math.nan, math.nan).table.flatten().tolist() == [-3.0, 0.0, 0.0, -17.5]
 
 
 def test_the_table_passes_the_checks_that_it_skips():
@@ -240,12 +234,12 @@ def test_the_odds_of_a_patch_reach_the_target():
     probs = token_probs(query, key, groups)
     inside, outside = log_odds(probs, classes)
     assert inside.item() == outside.item() == pytest.approx(logit(0.4))
-    bias = robust_bias(classes, groups, inside, outside, FIRM, FULL)
+    bias = robust_bias(classes, groups, inside, outside, ClassTargets(), FULL)
     value = torch.zeros(1, 5, 2, 4)
     value[:, 1:3] = 1.0  # so the output is the noun's probability
     output, _ = biased_attention(query, key, value, bias)
-    lowered = [1 / (1 + math.exp(-logit(0.4) + b)) for b in (6.0, 17.5)]
-    expected = {KEPT: 0.8, ADDED: 0.97, ELSEWHERE: lowered[0], REMOVED: lowered[1]}
+    lowered = [1 / (1 + math.exp(-logit(0.4) + b)) for b in (3.0, 17.5)]
+    expected = {KEPT: 0.6, ADDED: 0.97, ELSEWHERE: lowered[0], REMOVED: lowered[1]}
     found = output[0, :, 0, 0].tolist()
     assert found == pytest.approx([expected[code] for code in CODES], rel=1e-5)
 
@@ -259,7 +253,9 @@ def test_the_bias_is_that_of_a_dense_oracle():
     classes, _ = stack_classes([EDIT, second], 2)
     inside, outside = log_odds(token_probs(query, key, groups, key_offset=offset), classes)
     strength = torch.tensor(0.75)
-    bias = robust_bias(classes, groups, inside, outside, FIRM, strength, key_offset=offset)
+    bias = robust_bias(
+        classes, groups, inside, outside, ClassTargets(), strength, key_offset=offset
+    )
     output, _ = biased_attention(query, key, value, bias)
     expected = dense(query, key, value, classes, groups, bias.table, 0.75, offset)
     torch.testing.assert_close(output.double(), expected, rtol=1e-5, atol=1e-5)
@@ -271,7 +267,7 @@ def test_the_bias_is_that_of_a_dense_oracle():
 def test_a_row_without_a_plan_keeps_its_very_bits():
     query, key, value = make_qkv(2, 6, 5, 2, 8, dtype=torch.float32)
     groups = KeyGroups(torch.tensor([[-1, 0, 0, -1, 1]] * 2, dtype=torch.int8), 2)
-    plan = RobustPlan([EDIT, None], 2, [ClassTargets()] * 2)
+    plan = RobustPlan([EDIT, None], 2)
     bias = plan.bias(query, FoldedKeys(key, value, None), groups, FULL, moment())
     assert not bias.table[1].any()
     output, _ = biased_attention(query, key, value, bias)
@@ -280,30 +276,14 @@ def test_a_row_without_a_plan_keeps_its_very_bits():
     assert not torch.equal(output[0], plain[0])
 
 
-def test_every_row_has_targets_of_its_own():
-    query, key, value = make_qkv(2, 6, 5, 2, 8, dtype=torch.float32)
-    groups = KeyGroups(torch.tensor([[-1, 0, 0, -1, 1]] * 2, dtype=torch.int8), 2)
-    text = FoldedKeys(key, value, None)
-    gentle, firm = ClassTargets(kept=0.6, elsewhere=-3.0, ceiling=1.0), ClassTargets()
-
-    def table(*targets):
-        plan = RobustPlan([EDIT] * 2, 2, targets)
-        return plan.bias(query, text, groups, FULL, moment()).table
-
-    mixed = table(gentle, firm)
-    assert torch.equal(mixed[0], table(gentle, gentle)[0])
-    assert torch.equal(mixed[1], table(firm, firm)[1])
-    assert not torch.equal(mixed[0], table(firm, firm)[0])
-
-
 def test_a_plan_measures_each_layer_on_its_own_scores():
     query, key, value = make_qkv(1, 6, 5, 2, 8, dtype=torch.float32)
     groups = KeyGroups.from_positions([[1], [2, 3]], 5)
-    plan = RobustPlan([EDIT], 2, [ClassTargets()])
+    plan = RobustPlan([EDIT], 2)
     classes, _ = stack_classes([EDIT], 2)
     for scale in (1.0, 3.0):
         inside, outside = log_odds(token_probs(scale * query, key, groups), classes)
-        expected = robust_bias(classes, groups, inside, outside, FIRM, FULL)
+        expected = robust_bias(classes, groups, inside, outside, ClassTargets(), FULL)
         text = FoldedKeys(key, value, None)
         bias = plan.bias(scale * query, text, groups, FULL, moment())
         torch.testing.assert_close(bias.table, expected.table)
@@ -318,7 +298,7 @@ def test_a_sampled_plan_is_close_to_the_whole():
     groups = KeyGroups.from_positions([[2]], 9)
     tables = []
     for samples in (64, 10_000):
-        plan = RobustPlan([LayoutEdit(layout, layout)], 1, [ClassTargets(samples=samples)])
+        plan = RobustPlan([LayoutEdit(layout, layout)], 1, ClassTargets(samples=samples))
         text = FoldedKeys(key, value, None)
         tables.append(plan.bias(query, text, groups, FULL, moment(1800)).table)
     torch.testing.assert_close(*tables, atol=0.5, rtol=0)
@@ -330,7 +310,7 @@ def test_a_plan_refuses_another_batch_or_grid(batch, queries):
     groups = KeyGroups.from_positions([[1]], 5)
     text = FoldedKeys(key, value, None)
     with pytest.raises(LayoutError, match="1 videos of 6 patches"):
-        RobustPlan([EDIT], 1, [ClassTargets()]).bias(query, text, groups, FULL, moment())
+        RobustPlan([EDIT], 1).bias(query, text, groups, FULL, moment())
 
 
 def test_nothing_waits_for_the_device():
@@ -340,10 +320,11 @@ def test_nothing_waits_for_the_device():
     probs = torch.rand(1, 2, 1, sampled.shape[-1])
     # A fake tensor has no values: reading one on the host raises.
     with FakeTensorMode(allow_non_fake_inputs=False) as mode:
-        given = (probs, sampled, classes, guided, FULL, FIRM)
-        fake = [mode.from_tensor(tensor) for tensor in given]
+        fake = [mode.from_tensor(tensor) for tensor in (probs, sampled, classes, guided, FULL)]
         inside, outside = log_odds(fake[0], fake[1])
-        bias = robust_bias(fake[2], groups, inside, outside, fake[5], fake[4], guided=fake[3])
+        bias = robust_bias(
+            fake[2], groups, inside, outside, ClassTargets(), fake[4], guided=fake[3]
+        )
     assert bias.table.shape == (1, 1, 1, 4)
 
 

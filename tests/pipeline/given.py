@@ -42,6 +42,6 @@ class Given(Robust):
         focus = np.zeros((capture.probs.shape[2], *capture.grid.shape), np.float32)
         return Sighting(row_of_instances(count, capture.grid), focus)
 
-    def plan(self, edits, num_nouns, mode):
+    def plan(self, edits, num_nouns):
         self.enforced.append(edits)
-        return super().plan(edits, num_nouns, mode)
+        return super().plan(edits, num_nouns)

@@ -146,7 +146,7 @@ def plan_of(layer: Layer) -> RobustPlan:
     grid, nouns = layer.size.grid, layer.size.nouns
     stripes = np.arange(grid.columns) * (nouns + 1) // grid.columns
     layout = Layout(np.broadcast_to(stripes, grid.shape).astype(np.int16), tuple(range(nouns)))
-    return RobustPlan([LayoutEdit(layout, layout)], nouns, [ClassTargets()])
+    return RobustPlan([LayoutEdit(layout, layout)], nouns)
 
 
 def test_a_plan_holds_what_is_accounted_for(layer):
