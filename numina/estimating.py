@@ -184,7 +184,7 @@ def estimate(
     adapter = adapter_for(transformer)
     videos = int(call.get("num_videos_per_prompt", 1))
     if prompt is not None:
-        request = resolve_request(pipe, prompt, counts, policy, adapter, call, method.numerals)
+        request = resolve_request(pipe, prompt, counts, policy, adapter, call)
         nouns, videos = request.num_nouns, len(request.rows)
         if nouns == 0:
             raise PromptError(

@@ -120,7 +120,7 @@ def generate(
     adapter = adapter_for(denoisers(pipe)[0])
     if enhance is not None:
         prompt, counts = enhanced(prompt, counts, policy, enhance)
-    request = resolve_request(pipe, prompt, counts, policy, adapter, call, method.numerals)
+    request = resolve_request(pipe, prompt, counts, policy, adapter, call)
     call = {"prompt": prompt if isinstance(prompt, str) else list(prompt), **call}
 
     looker = Looker(method, request)

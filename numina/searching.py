@@ -85,7 +85,7 @@ def search(
     if enhance is not None:
         written, counts = enhanced(prompt, counts, policy, enhance)
     adapter = adapter_for(denoisers(pipe)[0])
-    request = resolve_request(pipe, written, counts, policy, adapter, call, method.numerals)
+    request = resolve_request(pipe, written, counts, policy, adapter, call)
     if request.num_nouns == 0:
         raise PromptError(
             f"no count was found in {prompt!r}, so no seed is better than another; say what to "

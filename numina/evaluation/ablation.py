@@ -120,12 +120,6 @@ def _edits_only(targets: ClassTargets) -> ClassTargets:
 _PARTS = PRESET.latent
 _VARIANTS: tuple[Variant, ...] = (
     *_of_both(
-        "numerals=off",
-        "a noun is read and guided with its numeral",
-        "without it",
-        numerals=False,
-    ),
-    *_of_both(
         "layers=middle",
         "attention of six layers",
         "of the middle one",
@@ -154,12 +148,6 @@ _VARIANTS: tuple[Variant, ...] = (
         "a part needs .15 of the attention that stands out",
         ".3 of it",
         latent=replace(_PARTS, attended=0.3),
-    ),
-    *_of_both(
-        "appearance=off",
-        "the look of the parts helps to name them",
-        "attention alone names them",
-        latent=replace(_PARTS, by_appearance=False),
     ),
     *_of_both(
         "valleys=off",

@@ -11,7 +11,6 @@ from torch import Tensor
 from numina.attend import Attend, Attention, Moment
 from numina.attention.capture import Capture, CaptureSpec, Recorder
 from numina.attention.clean_prediction import CleanPrediction
-from numina.attention.text import Text
 from numina.evaluation.clip import first_video
 from numina.evaluation.failure import EvaluationError
 from numina.evaluation.instances import Matches, matched_instances
@@ -171,7 +170,9 @@ def read_clip(
         ScheduleError: If no step has one of the levels.
     """
     looks = _Looks(pipe, suite, case, readers)
-    run = PipelineRun(pipe, {"prompt": case.prompt, **suite.call(case)}, on_encoded=looks.measure)
+    run = PipelineRun(
+        pipe, {"prompt": case.prompt, **suite.call(case)}, on_encoded=looks.text.measure
+    )
     steps = {first_step_at(run.noises, level) for level in levels}
     attends = looks.attends(run.num_layers, steps)
     watch = CleanPrediction(run.guidance_scale, looks.take)
@@ -207,15 +208,14 @@ def read_clip(
 class _Looks:
     """Takes the looks of all readers while one run goes on.
 
-    Readers that look at the same layers and tokens share one recorder.
+    Readers that look at the same layers share one recorder.
     """
 
     def __init__(
         self, pipe: Any, suite: MaskedSuite, case: Case, readers: Mapping[str, Reader]
     ) -> None:
         self._readers = readers
-        self._texts: dict[tuple[CaptureSpec, bool], Text] = {}
-        self._recorders: dict[tuple[CaptureSpec, bool], Recorder] = {}
+        self._recorders: dict[CaptureSpec, Recorder] = {}
         self._steps: frozenset[int] = frozenset()
         self._before: Tensor | None = None
         self.taken: list[tuple[str, int, float, Layout | None, tuple[float, ...] | None]] = []
@@ -224,32 +224,21 @@ class _Looks:
         counts: Counts = "required"
         if case.told:
             counts = dict(zip(case.nouns, case.targets, strict=True))
-        for reader in readers.values():
-            numerals = reader.method.numerals
-            request = resolve_request(
-                pipe, case.prompt, counts, "subjects", adapter, call, numerals
+        request = resolve_request(pipe, case.prompt, counts, "subjects", adapter, call)
+        if request.rows[0].counts != case.targets:
+            raise EvaluationError(
+                f"{case.prompt!r} asks for {case.targets}, but was read as {request.rows[0].counts}"
             )
-            if request.rows[0].counts != case.targets:
-                raise EvaluationError(
-                    f"{case.prompt!r} asks for {case.targets}, but was read as "
-                    f"{request.rows[0].counts}"
-                )
-            self._texts.setdefault(_sight(reader), request.text())
-
-    def measure(self, embeddings: Tensor) -> None:
-        """Let every recorder know the text."""
-        for text in self._texts.values():
-            text.measure(embeddings)
+        self.text = request.text()
 
     def attends(self, num_layers: int, steps: set[int]) -> dict[Site, Attend]:
         """The recorders where they look, one behind the other where several do."""
         self._steps = frozenset(steps)
         attends: dict[Site, Attend] = {}
-        for sight, text in self._texts.items():
-            spec, _ = sight
+        for spec in dict.fromkeys(reader.method.capture for reader in self._readers.values()):
             layers = spec.cross_layers(num_layers)
-            recorder = Recorder(text, steps, layers=layers)
-            self._recorders[sight] = recorder
+            recorder = Recorder(self.text, steps, layers=layers)
+            self._recorders[spec] = recorder
             places = {Site(layer, "cross"): recorder.cross for layer in layers}
             if (features := spec.feature_layer(num_layers)) is not None:
                 places[Site(features, "self")] = recorder.self_attention
@@ -262,7 +251,7 @@ class _Looks:
         if step in self._steps:
             for name, reader in self._readers.items():
                 latent = clean if reader.clean == "same step" else self._before
-                (capture,) = self._recorders[_sight(reader)].captures(latent, step)
+                (capture,) = self._recorders[reader.method.capture].captures(latent, step)
                 self._note(name, reader.method, capture)
         self._before = clean
 
@@ -276,11 +265,6 @@ class _Looks:
                 medians = (np.median(layout.count_per_frame(noun)) for noun in self._nouns)
                 seen = tuple(float(median) for median in medians)
         self.taken.append((name, capture.step, capture.noise, layout, seen))
-
-
-def _sight(reader: Reader) -> tuple[CaptureSpec, bool]:
-    """What a reader looks at."""
-    return reader.method.capture, reader.method.numerals
 
 
 def _before(first: Attend, then: Attend) -> Attend:

@@ -251,9 +251,7 @@ def _guided_by(
     """Frames of a run that enforces ``edit`` as early as ``mode`` can, and its forwards."""
     pipe, case, call = task.pipe, task.case, task.suite.call(task.case)
     adapter = adapter_for(denoisers(pipe)[0])
-    request = resolve_request(
-        pipe, case.prompt, "required", "subjects", adapter, call, method.numerals
-    )
+    request = resolve_request(pipe, case.prompt, "required", "subjects", adapter, call)
     if request.rows[0].counts != case.targets:
         raise EvaluationError(
             f"{case.prompt!r} asks for {case.targets}, but was read as {request.rows[0].counts}"

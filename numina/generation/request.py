@@ -77,7 +77,6 @@ def resolve_request(
     policy: Policy,
     adapter: Adapter,
     call: Mapping[str, Any],
-    numerals: bool = True,
 ) -> CountRequest:
     """Find out what to count, before any work is done.
 
@@ -90,7 +89,6 @@ def resolve_request(
         policy: Which articles count as "one", see ``parse_counts``.
         adapter: Tells what the pipeline does to a prompt before it is tokenized.
         call: The other keyword arguments of the pipeline call.
-        numerals: Whether the numeral of a noun belongs to its text keys.
 
     Raises:
         PromptError: Without a prompt, or without counts where they are required.
@@ -111,7 +109,7 @@ def resolve_request(
         targets = _targets(text, wish, policy)
         positions = locate_tokens(
             text,
-            targets if numerals else [target.without_numerals() for target in targets],
+            targets,
             pipe.tokenizer,
             max_length=max_length,
             clean=partial(adapter.clean_prompt, call=call),

@@ -47,8 +47,6 @@ class LatentRegions:
             it vaguely attends to.
         attended: Mean focus that a part needs to be given to a noun; 0 is the focus of the
             ground, 1 the mean where the noun stands out.
-        by_appearance: Let the look of the nouns' surest parts decide along with the focus.
-        focus_weight: What a focus of 1 weighs against the look, in nats.
         cover: A part gets the patches of which it covers more than this share.
     """
 
@@ -61,8 +59,6 @@ class LatentRegions:
     smallest: float = 0.35
     common_unit: bool = True
     attended: float = 0.3
-    by_appearance: bool = True
-    focus_weight: float = 5.0
     cover: float = 0.5
 
     def __post_init__(self) -> None:
@@ -104,9 +100,8 @@ def latent_layout(
     smooth: Array = ndimage.gaussian_filter(
         clean.astype(np.float64), (0, 0, sigma, sigma), mode="nearest"
     )
-    appearance = scenery_residual(smooth, spec.scenery_order)
     pairs = neighbour_pairs(smooth.shape[1:], diagonal=False)
-    parts = _foreground_parts(appearance, pairs, spec)
+    parts = _foreground_parts(smooth, pairs, spec)
     share = _attention_share(focus, spec)
     if expected is not None:
         share = _with_expected(share, expected)
@@ -115,7 +110,7 @@ def latent_layout(
     # Neighbours of different nouns may touch: cut each part where the best noun changes, find the
     # owner of every piece, and join what turns out to be one noun's.
     pieces = _pieces(parts, relative.argmax(axis=0), pairs, spec)
-    owners = np.append(-1, _owners(pieces, relative, appearance, spec))[pieces]  # [F, y, x]
+    owners = np.append(-1, _owners(pieces, relative, spec))[pieces]  # [F, y, x]
     alike = _alike(parts, pairs) & _alike(owners, pairs)
     whole = linked_parts(owners >= 0, pairs[alike])
     nouns = owners.ravel()[np.unique(whole, return_index=True)[1]]
@@ -272,9 +267,10 @@ def _weighted_fit(values: Array, basis: Array, weight: Array) -> Array:
 
 
 def _foreground_parts(
-    appearance: Array, pairs: NDArray[np.int64], spec: LatentRegions
+    smooth: Array, pairs: NDArray[np.int64], spec: LatentRegions
 ) -> NDArray[np.int32]:
-    relief = relief_of(np.linalg.norm(appearance, axis=0), spec.distance)
+    residual = scenery_residual(smooth, spec.scenery_order)
+    relief = relief_of(np.linalg.norm(residual, axis=0), spec.distance)
     parts = linked_parts(relief.height > 0, pairs)
     least = spec.valley_noise * relief.noise
     parts = split_at_valleys(parts, relief.height, pairs, spec.valley, least)
@@ -301,50 +297,10 @@ def _upsampled(maps: Array, patch: tuple[int, int]) -> Array:
     return maps.repeat(patch[0], axis=-2).repeat(patch[1], axis=-1)
 
 
-def _owners(
-    pieces: NDArray[np.int32], relative: Array, appearance: Array, spec: LatentRegions
-) -> NDArray[np.int64]:
+def _owners(pieces: NDArray[np.int32], relative: Array, spec: LatentRegions) -> NDArray[np.int64]:
     """Noun of each piece, -1 for pieces that no noun attends to."""
     attended = part_means(pieces, relative)  # [G, P]
     if attended.shape[1] == 0:
         return np.zeros(0, np.int64)
     owners = attended.argmax(axis=0)
-    seen = attended.max(axis=0) >= spec.attended
-    if spec.by_appearance and seen.any():
-        looks = part_means(pieces, appearance)
-        owners = _alike_owners(attended, owners, seen, looks, spec.focus_weight)
-    return np.where(seen, owners, -1)
-
-
-def _alike_owners(
-    attended: Array, owners: NDArray[np.int64], seen: NDArray[np.bool_], looks: Array, weight: float
-) -> NDArray[np.int64]:
-    """Sharpen the owners by appearance: parts of one noun look alike.
-
-    A noun's prototype is the median look of the better half of its parts, by how far its focus is
-    ahead of the other nouns'. A look is judged by a Student density around the prototypes, with
-    the scatter that all nouns' parts have around their own; its logarithm is weighed against the
-    focus. Three rounds settle it.
-    """
-    size = len(looks)
-    for _ in range(3):
-        prototypes = np.full((len(attended), size), np.nan)
-        deviations = []
-        for noun in np.unique(owners[seen]):
-            own = np.flatnonzero(seen & (owners == noun))
-            others = np.delete(attended[:, own], noun, axis=0)
-            lead = attended[noun, own] - others.max(axis=0, initial=0.0)
-            sure = own[lead >= np.median(lead)]
-            prototypes[noun] = np.median(looks[:, sure], axis=1)
-            deviations.append(looks[:, sure].T - prototypes[noun])
-        within = np.concatenate(deviations)
-        scatter = within.T @ within / len(within)
-        apart = np.nanvar(prototypes, axis=0).sum() / size
-        # Few parts scatter too little to be trusted: widen by their mean and by a share of how
-        # far the nouns are apart.
-        scatter += (0.3 * np.trace(scatter) / size + 0.05 * apart + 1e-9) * np.eye(size)
-        offsets = looks.T[:, None] - prototypes  # [P, G, C]
-        squares = np.einsum("pgc,cd,pgd->pg", offsets, np.linalg.inv(scatter), offsets)
-        belief = weight * attended.T - 0.5 * size * np.log1p(squares / size)
-        owners = np.where(np.isnan(belief), -np.inf, belief).argmax(axis=1)
-    return owners
+    return np.where(attended.max(axis=0) >= spec.attended, owners, -1)

@@ -50,11 +50,6 @@ class Method(Protocol):
         ...
 
     @property
-    def numerals(self) -> bool:
-        """Whether the numeral of a noun is looked at and guided along with it."""
-        ...
-
-    @property
     def verdict(self) -> float:
         """Noise level of the look on which restart mode decides."""
         ...

@@ -32,10 +32,6 @@ class Observing:
         return self.method.capture
 
     @property
-    def numerals(self) -> bool:
-        return self.method.numerals
-
-    @property
     def verdict(self) -> float:
         return self.method.verdict
 

@@ -45,11 +45,6 @@ class Paper:
         return "paper" if self.instance_patches is None else "paper-scaled"
 
     @property
-    def numerals(self) -> bool:
-        """The published method knows the noun's own tokens only."""
-        return False
-
-    @property
     def erasure(self) -> None:
         """The published method guides the attention alone."""
         return None

@@ -37,8 +37,6 @@ class Robust:
             cross-attention of the nouns alone.
         verdict: Noise level of the look of restart mode.
         looks: Noise levels of the looks of one-pass mode.
-        numerals: Look at the numeral of a noun, and guide it, along with the noun. Its embedding
-            knows what it numbers: where "three" of "three cats" is heard, removed cats come back.
         memory: Let a later look know where instances are, seen before or guided to, when it names
             the parts of the clean latent. Attention may have moved on by then, above all that to a
             crowd of one noun.
@@ -55,7 +53,6 @@ class Robust:
     evidence: Evidence = "clean-latent"
     verdict: float = 0.67
     looks: tuple[float, ...] = (0.87, 0.8, 0.73)
-    numerals: bool = True
     memory: bool = True
     heads: int = 6
     capture: CaptureSpec = CaptureSpec()

@@ -226,15 +226,10 @@ def _target(prompt: str, words: Sequence[Word], group: Group) -> CountTarget:
         attributes = tuple(
             _span(words, at, at) for at in before if words[at].lower in reading.attributes
         )
-    numeral = None if reading.numeral is None else _span(words, *reading.numeral)
     places = tuple(
-        PlacedCount(part.place, part.value, part.numeral and _span(words, *part.numeral))
-        for part in reading.parts
-        if part.place is not None
+        PlacedCount(part.place, part.value) for part in reading.parts if part.place is not None
     )
-    return CountTarget(
-        noun, reading.value, spans, group.confidence, phrase, attributes, numeral, places
-    )
+    return CountTarget(noun, reading.value, spans, group.confidence, phrase, attributes, places)
 
 
 def _given_target(
@@ -255,11 +250,6 @@ def _given_target(
     for target in parsed:
         if target.spans[0] != spans[0]:
             continue
-        # A numeral that says another count asks for that one.
-        if target.count == count:
-            found = replace(found, numeral=target.numeral)
-        if target.parts == parts:
-            found = replace(found, places=target.places)
         if target.phrase != target.noun:
             return replace(found, noun=target.noun, phrase=target.phrase)
         found = replace(found, attributes=target.attributes)

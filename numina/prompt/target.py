@@ -1,6 +1,6 @@
 """Count targets: a noun of a prompt, how many of it there shall be, and where."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,12 +20,10 @@ class PlacedCount:
     Attributes:
         place: Where.
         count: How many.
-        numeral: Character offsets of the numeral that says so, None where none does.
     """
 
     place: Place
     count: int
-    numeral: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,6 @@ class CountTarget:
         phrase: ``"red balls"`` where attributes tell two groups of one noun apart, else ``noun``.
         attributes: Character offsets of the attributes before the noun that ``spans`` leave out;
             they say what the instances look like, so that guidance takes their tokens along.
-        numeral: Character offsets of the numeral that says the count, None where none does. A text
-            encoder tells every word what it belongs to, so that "three" of "three cats" asks for
-            cats too, and guidance takes it along.
         places: How the count is shared among parts of the frame; empty where the prompt leaves it
             open. An instance that is in none of them is in a wrong place.
     """
@@ -55,7 +50,6 @@ class CountTarget:
     confidence: float
     phrase: str
     attributes: tuple[Span, ...] = ()
-    numeral: Span | None = None
     places: tuple[PlacedCount, ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,17 +72,6 @@ class CountTarget:
     def parts(self) -> tuple[tuple[Place, int], ...]:
         """The places and their counts."""
         return tuple((part.place, part.count) for part in self.places)
-
-    @property
-    def companions(self) -> tuple[Span, ...]:
-        """What is said of the noun beside its name: attributes and numerals."""
-        numerals = [self.numeral, *(part.numeral for part in self.places)]
-        return (*self.attributes, *dict.fromkeys(span for span in numerals if span is not None))
-
-    def without_numerals(self) -> "CountTarget":
-        """The same target, to be found by its name and attributes alone."""
-        places = tuple(replace(part, numeral=None) for part in self.places)
-        return replace(self, numeral=None, places=places)
 
 
 def check_count(key: str, count: object) -> None:

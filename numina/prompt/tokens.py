@@ -74,8 +74,8 @@ def locate_tokens(
     A position indexes the sequence as the pipeline makes it: truncated and padded to
     ``max_length``, special tokens included, cropped ones not. All pieces of a noun belong to it,
     and so does a piece that only marks the word's beginning. Mentions that truncation cuts off are
-    left out. The attributes of a noun and its numeral come along where the model sees them and no
-    other noun has them: "three" and "blue" of "three blue balls" ask for balls as well.
+    left out. The attributes of a noun come along where the model sees them and no other noun has
+    them: "blue" of "three blue balls" asks for balls as well.
 
     A tokenizer that reports offsets is taken at its word. For one that does not, every piece is
     decoded and looked up in the text from left to right, letter case aside; where that fails, an
@@ -120,7 +120,7 @@ def locate_tokens(
         located.append(positions)
     for at, target in enumerate(targets):
         spans = [
-            _span_after_cleaning(prompt, text, span, target, clean) for span in target.companions
+            _span_after_cleaning(prompt, text, span, target, clean) for span in target.attributes
         ]
         words = [_inside(seen, span) for span in spans]
         known = [word for word in words if _is_known(tokenizer, word)]

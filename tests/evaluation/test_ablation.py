@@ -70,7 +70,7 @@ def test_variants_are_chosen_one_by_one_or_all_of_a_preset():
     assert of_robust == [name for name in VARIANTS if name.startswith("robust:")]
     assert 12 <= len(of_robust) < len(VARIANTS)
     for names, message in [
-        (["robust:magic=on"], "choose from robust:numerals=off"),
+        (["robust:magic=on"], "choose from robust:layers=middle"),
         (["paper:all"], "no method 'paper:all'; choose from plain"),
         (["robust:all", "robust:rounds=2"], "'robust:rounds=2' was named twice"),
     ]:
@@ -161,26 +161,25 @@ def test_in_a_unit_of_its_own_a_noun_that_is_nowhere_takes_parts():
     faint[:, 5:7, 1:3] += 0.005
     focus = np.stack([probs[0] - 0.3 * (np.arange(8) > 3)[None, :, None], faint])
     focus[0] = np.maximum(focus[0], 0.02)
-    spec = LatentRegions(by_appearance=False)
-    common = latent_layout(clean, focus, GRID, spec)
-    own = latent_layout(clean, focus, GRID, LatentRegions(by_appearance=False, common_unit=False))
+    common = latent_layout(clean, focus, GRID)
+    own = latent_layout(clean, focus, GRID, LatentRegions(common_unit=False))
     assert [common.count_per_frame(noun).tolist() for noun in (0, 1)] == [[2] * 3, [0] * 3]
     assert [own.count_per_frame(noun).tolist() for noun in (0, 1)] == [[1] * 3, [1] * 3]
 
 
 def test_a_variant_is_compared_with_its_preset_and_never_leads(tmp_path):
     results = rows() + [
-        row("robust:numerals=off", each.seed, each.targets[0], each.targets[0])
+        row("robust:layers=middle", each.seed, each.targets[0], each.targets[0])
         for each in rows()
         if each.method == "robust"
     ]
     seeds = range(100, 106)
-    paired = summarise(results, ["plain", "robust", "robust:numerals=off"], seeds)["paired"]
+    paired = summarise(results, ["plain", "robust", "robust:layers=middle"], seeds)["paired"]
     # Robust is wrong in two prompts of six, the variant in none.
-    assert paired["robust:numerals=off-robust"]["gain"] == pytest.approx(1 / 3)
-    alone = summarise(results, ["plain", "robust:numerals=off"], seeds)["paired"]
-    assert set(alone) == {"robust:numerals=off-plain"}
-    assert role_of("robust:numerals=off").kind is Kind.VARIANT
+    assert paired["robust:layers=middle-robust"]["gain"] == pytest.approx(1 / 3)
+    alone = summarise(results, ["plain", "robust:layers=middle"], seeds)["paired"]
+    assert set(alone) == {"robust:layers=middle-plain"}
+    assert role_of("robust:layers=middle").kind is Kind.VARIANT
     found = standings(findings_of(tmp_path, results))
     assert leader(found).name == "robust"
-    assert found[-1].name == "robust:numerals=off"
+    assert found[-1].name == "robust:layers=middle"

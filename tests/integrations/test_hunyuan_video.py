@@ -25,10 +25,10 @@ def pipe():
 
 
 def text_keys(pipe, prompt, word, **call):
-    """Positions of a word among the text keys, as generate() finds them; its numeral left out."""
+    """Positions of a word among the text keys, as generate() finds them."""
     call = {"max_sequence_length": TEXT_KEYS, **call}
     adapter = adapter_for(pipe.transformer)
-    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, call, numerals=False)
+    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, call)
     assert request.num_keys == TEXT_KEYS
     return request.rows[0].positions[0]
 

@@ -63,9 +63,9 @@ def test_moments_follow_the_guider_through_the_loop(pipe):
 
 
 def keys_of(pipe, prompt, word):
-    """Positions of a word among the text keys, as generate() finds them; its numeral left out."""
+    """Positions of a word among the text keys, as generate() finds them."""
     adapter = adapter_for(pipe.transformer)
-    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, {}, numerals=False)
+    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, {})
     assert request.num_keys == TEXT_KEYS
     return request.rows[0].positions[0]
 

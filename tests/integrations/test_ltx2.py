@@ -61,9 +61,9 @@ def test_moments_follow_the_loop_and_carry_a_mask_that_masks_nothing(pipe):
 
 
 def keys_of(pipe, prompt, word):
-    """Positions of a word among the text keys, as generate() finds them; its numeral left out."""
+    """Positions of a word among the text keys, as generate() finds them."""
     adapter, call = adapter_for(pipe.transformer), {"max_sequence_length": TEXT_KEYS}
-    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, call, numerals=False)
+    request = resolve_request(pipe, prompt, {word: 2}, "subjects", adapter, call)
     assert request.num_keys == TEXT_KEYS
     return request.rows[0].positions[0]
 

@@ -114,14 +114,6 @@ def test_places_that_contradict_the_counts_abstain(prompt, reason):
     assert reason in left.reason
 
 
-def test_numerals_of_all_places_ask_for_the_noun():
-    prompt = "two stars on the left and three on the right"
-    (target,) = parse_counts(prompt)
-    assert [prompt[slice(*span)] for span in target.companions] == ["two", "three"]
-    assert target.without_numerals().companions == ()
-    assert target.without_numerals().parts == target.parts
-
-
 def test_every_mention_belongs_to_the_placed_noun():
     prompt = "two red stars on the left, three red stars on the right; the stars glow"
     (target,) = parse_counts(prompt)
@@ -157,7 +149,7 @@ def test_a_given_number_lets_them_be_anywhere():
     (again,) = targets_from_counts(prompt, {"stars": Placed(left=2, right=3)})
     assert again.places == parse_counts(prompt)[0].places
     (moved,) = targets_from_counts(prompt, {"stars": Placed(top=5)})
-    assert [part.numeral for part in moved.places] == [None]
+    assert moved.parts == ((PLACES["top"], 5),)
 
 
 def test_counts_travel_with_their_places():

@@ -62,4 +62,4 @@ def test_groups_are_read_and_given_alike_each_with_its_own_words():
     for target, again, words in zip(parsed, given, ("red balls", "blue balls"), strict=True):
         assert (again.phrase, again.count, again.spans) == (words, target.count, target.spans)
         assert [PROMPT[slice(*span)] for span in target.spans] == [words]
-        assert again.companions == target.companions
+        assert again.attributes == target.attributes

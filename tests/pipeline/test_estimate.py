@@ -71,8 +71,8 @@ def test_levels_that_a_pipeline_makes_itself_are_not_guessed():
 def test_a_prompt_tells_nouns_and_keys():
     pipe = tiny_wan()
     told = estimate(pipe, "three cats and two dogs on the grass", **SIZES)
-    assert (told.size.nouns, told.size.noun_keys) == (2, 4)
-    given = estimate(pipe, nouns=2, noun_keys=4, **SIZES)
+    assert (told.size.nouns, told.size.noun_keys) == (2, 2)
+    given = estimate(pipe, nouns=2, noun_keys=2, **SIZES)
     assert told == given
     pair = estimate(pipe, ["three cats", "two dogs"], **SIZES)
     assert (pair.size.videos, pair.size.nouns) == (2, 1)
