@@ -41,7 +41,7 @@ class ExhaustedByLooking(Given):
 
 
 class ExhaustedByGuiding(Given):
-    def plan(self, edits, num_nouns, mode):
+    def plan(self, edits, num_nouns):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
