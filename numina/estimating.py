@@ -27,7 +27,7 @@ from numina.generation.run import denoisers
 from numina.guidance.whole_layout import ClassTargets
 from numina.identify.sketch import SketchSpec
 from numina.integrations import adapter_for, noise_scale
-from numina.integrations.sizes import default_call_size, latent_size, model_size, video_grid
+from numina.integrations.sizes import default_call_size, latent_numbers, model_size, video_grid
 from numina.methods.method import Method, Mode
 from numina.methods.paper import Paper
 from numina.methods.presets import method_named
@@ -157,7 +157,7 @@ def estimate(
             ``nouns`` instead.
         counts: As for ``generate``.
         nouns: Counted nouns, where there is no prompt.
-        noun_keys: Text keys that name them; by default two each, a numeral and one token.
+        noun_keys: Text keys that name them; by default two each.
         preset: As for ``generate``.
         mode: As for ``generate``.
         rounds: As for ``generate``.
@@ -213,8 +213,6 @@ def estimate(
     levels = tuple(noises) if noises is not None else _own_levels(pipe.scheduler, steps)
     if len(levels or ()) not in (0, steps):
         raise ValueError(f"noises must be the levels of {steps} steps, got {len(levels or ())}")
-    channels = pipe.transformer.config.in_channels
-    frames, rows, columns = latent_size(pipe, sizes)
     return accounted(
         size,
         machine,
@@ -223,7 +221,7 @@ def estimate(
         rounds=rounds,
         steps=steps,
         noises=levels,
-        latents=videos * channels * frames * rows * columns,
+        latents=videos * latent_numbers(pipe, sizes),
     )
 
 

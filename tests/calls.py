@@ -11,6 +11,7 @@ from diffusers import (
 )
 
 from tests.tiny_cogvideox import wide_kwargs
+from tests.tiny_kandinsky5 import ShortTemplate
 from tests.tiny_wan import run_kwargs
 from tests.tiny_wan_image import tiny_image
 
@@ -19,6 +20,10 @@ _WITH_IMAGE: Mapping[str, Any] = {"image": tiny_image(), "max_sequence_length": 
 _OWN: Mapping[type, Mapping[str, Any]] = {
     WanImageToVideoPipeline: _WITH_IMAGE,
     SkyReelsV2ImageToVideoPipeline: _WITH_IMAGE,
+    # As many keys as the others have after padding: it pads none.
+    ShortTemplate: {
+        "prompt": "a video of three cats playing on the grass and two dogs in the park"
+    },
     # Guided by the text alone; what the sound leaves out is as for the video.
     LTX2Pipeline: {
         "stg_scale": 0.0,

@@ -15,6 +15,7 @@ from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideo
 from diffusers.models.transformers.transformer_hunyuan_video15 import (
     HunyuanVideo15AttnProcessor2_0,
 )
+from diffusers.models.transformers.transformer_kandinsky import Kandinsky5AttnProcessor
 from diffusers.models.transformers.transformer_ltx import LTXVideoAttnProcessor
 from diffusers.models.transformers.transformer_ltx2 import (
     LTX2AudioVideoAttnProcessor,
@@ -27,6 +28,7 @@ from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
 from tests.tiny_hunyuan_video15 import tiny_hunyuan_video15
+from tests.tiny_kandinsky5 import tiny_kandinsky5
 from tests.tiny_ltx2 import tiny_ltx2
 from tests.tiny_ltx_video import tiny_ltx_video
 from tests.tiny_mochi import tiny_mochi
@@ -89,6 +91,7 @@ SEPARATE = {
         for version in ("2.0", "2.3")
     },
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
+    "kandinsky-5": Family(tiny_kandinsky5, Kandinsky5AttnProcessor, passes=2, flow=False),
 }
 JOINT = {
     **{

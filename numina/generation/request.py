@@ -12,7 +12,7 @@ from numina.integrations import Adapter
 from numina.places import Placed
 from numina.prompt.counts import CountTarget, Policy, parse_counts, targets_from_counts
 from numina.prompt.enhancement import Enhance, counts_of, enhanced_prompt
-from numina.prompt.tokens import key_groups, locate_tokens
+from numina.prompt.tokens import fitted_length, key_groups, locate_tokens
 from numina.refine.quotas import Parts
 
 Asked = Mapping[str, int | Placed]
@@ -95,12 +95,13 @@ def resolve_request(
         TargetError: If a count cannot be meant, or its noun is not in the prompt.
         UnsupportedModelError: If the tokens of the prompt cannot be found.
     """
-    if prompt is None or call.get("prompt_embeds") is not None:
+    embedded = any(call[name] is not None for name in call if name.startswith("prompt_embeds"))
+    if prompt is None or embedded:
         raise PromptError(
             "counting needs the prompt itself, because it must know which token names which noun; "
             "pass prompt= instead of prompt_embeds="
         )
-    frame = adapter.prompt_frame(pipe, call)
+    frame, tokenizer = adapter.prompt_frame(pipe, call), adapter.tokenizer(pipe)
     max_length = frame.length or call.get(
         "max_sequence_length", default_of(pipe, "max_sequence_length", 512)
     )
@@ -110,7 +111,7 @@ def resolve_request(
         positions = locate_tokens(
             text,
             targets,
-            pipe.tokenizer,
+            tokenizer,
             max_length=max_length,
             clean=partial(adapter.clean_prompt, call=call),
             frame=frame,
@@ -118,6 +119,9 @@ def resolve_request(
         rows += [Row(text, targets, positions)] * call.get("num_videos_per_prompt", 1)
     changing = call.get("callback_on_step_end_tensor_inputs") or ()
     num_keys = max_length + frame.keys_behind
+    if frame.fitted:
+        cleaned = {row.prompt: adapter.clean_prompt(row.prompt, call) for row in rows}
+        num_keys = fitted_length(list(cleaned.values()), tokenizer, frame, max_length)
     return CountRequest(tuple(rows), num_keys, may_fold="prompt_embeds" not in changing)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, Self
 
 from torch import Tensor, nn
 
-from numina.attend import Attend, Clock
+from numina.attend import Attend, Branch, Clock
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 
@@ -62,6 +62,11 @@ class Adapter(Protocol):
         """The attention module of a site, which holds its ``processor``."""
         ...
 
+    def head_shape(self, transformer: nn.Module) -> tuple[int, int]:
+        """Heads of an attention layer, and the width of each."""
+        attention: Any = self.module(transformer, Site(0, "cross"))
+        return int(attention.heads), int(attention.inner_dim) // int(attention.heads)
+
     @abstractmethod
     def grid(self, transformer: nn.Module, forward: ForwardPass) -> VideoGrid:
         """The patches of the video that a forward pass attends to."""
@@ -95,6 +100,10 @@ class Adapter(Protocol):
         """The prompt as the pipeline, called so, cleans it before writing anything around it."""
         return prompt
 
+    def tokenizer(self, pipe: Any) -> Any:
+        """The tokenizer of the text whose tokens become keys."""
+        return pipe.tokenizer
+
     def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
         """What a pipeline call writes around a cleaned prompt, and which tokens become keys.
 
@@ -106,6 +115,10 @@ class Adapter(Protocol):
     def holds_both_branches(self) -> bool:
         """Whether one forward pass holds both guidance branches; told before anything runs."""
         return True
+
+    def unannounced_branches(self) -> tuple[Branch, ...]:
+        """The forward passes of a step, in their order, where no ``cache_context`` tells them."""
+        return ("both",)
 
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         """Scale of classifier-free guidance of the step at hand; 1 without unconditional pass."""

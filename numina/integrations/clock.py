@@ -26,8 +26,9 @@ class LoopClock:
     diffusers pipelines announce the branch through ``transformer.cache_context``; those that do
     not pass the step and the noise level with it are followed by counting conditional passes and
     by the timestep. A pass announced as both branches holds both where its batch has two rows for
-    each video; without classifier-free guidance it is the conditional one alone. So is a pass
-    that nothing announced, and each of them is a step.
+    each video; without classifier-free guidance it is the conditional one alone. Passes that
+    nothing announced are told apart by their timestep, and those of one step by their order, which
+    the adapter knows.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LoopClock:
         self._announced: Branch = "cond"
         self._is_announced = False
         self._unannounced_at: float | None = None
+        self._unannounced_passes = 0
         self._branch: Branch = "cond"
         self._runs_apart = False
         self._step = -1
@@ -110,16 +112,20 @@ class LoopClock:
             self._noise = self._announced_noise
 
     def _begin_unannounced(self, forward: ForwardPass) -> None:
-        timestep = _timestep(forward)
-        if len(forward.latents) == self._videos and timestep == self._unannounced_at:
+        timestep, order = _timestep(forward), self._adapter.unannounced_branches()
+        holds_both = len(forward.latents) != self._videos
+        if timestep != self._unannounced_at or holds_both:
+            self._unannounced_at, self._unannounced_passes = timestep, 0
+            self._step += 1
+        if self._unannounced_passes == len(order):
             raise UnsupportedModelError(
-                f"two forward passes at timestep {timestep:g} were announced by no cache_context, "
-                "so it is not known which is conditional; let the pipeline announce them, or run "
-                "both branches in one pass"
+                f"{len(order) + 1} forward passes at timestep {timestep:g} were announced by no "
+                "cache_context, so it is not known which is conditional; let the pipeline announce "
+                "them, or run both branches in one pass"
             )
-        self._announced, self._announced_noise = "both", None
-        self._unannounced_at = timestep
-        self._step += 1
+        self._announced = "both" if holds_both else order[self._unannounced_passes]
+        self._announced_noise = None
+        self._unannounced_passes += 1
 
     def _branch_of(self, rows: int) -> Branch:
         if self._announced != "both":

@@ -13,6 +13,7 @@ _RATES: Mapping[str, int] = MappingProxyType(
         "CogVideoX": 8,
         "HunyuanVideo": 24,
         "SkyReelsV2": 24,
+        "Kandinsky5": 24,
         "Mochi": 30,
         "Allegro": 15,
     }

@@ -12,6 +12,7 @@ from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
 from numina.integrations.hunyuan_video15 import ADAPTERS as _HUNYUAN_VIDEO15_ADAPTERS
+from numina.integrations.kandinsky5 import ADAPTERS as _KANDINSKY5_ADAPTERS
 from numina.integrations.ltx2 import ADAPTERS as _LTX2_ADAPTERS
 from numina.integrations.ltx_video import ADAPTERS as _LTX_VIDEO_ADAPTERS
 from numina.integrations.mochi import ADAPTERS as _MOCHI_ADAPTERS
@@ -33,17 +34,15 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_LTX_VIDEO_ADAPTERS,
     **_LTX2_ADAPTERS,
     **_ALLEGRO_ADAPTERS,
+    **_KANDINSKY5_ADAPTERS,
 }
-_UNANNOUNCED = "its pipelines run each guidance branch in a pass of its own, and announce none"
 # Known, and why numina has no adapter for it all the same.
 _UNFOLLOWED: Mapping[str, str] = MappingProxyType(
     {
-        "Kandinsky5Transformer3DModel": (
-            f"{_UNANNOUNCED}; its longer models attend sparsely, to tokens in another order"
-        ),
         "CosmosTransformer3DModel": (
-            f"{_UNANNOUNCED}; the scheduler of its first version counts in noise levels without "
-            "bound, which are not read yet"
+            "its pipelines run each guidance branch in a pass of its own, and announce none; the "
+            "scheduler of its first version counts in noise levels without bound, which are not "
+            "read yet"
         ),
     }
 )

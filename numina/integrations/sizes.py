@@ -69,13 +69,13 @@ def model_size(transformer: nn.Module) -> ModelSize:
         UnsupportedModelError: If there is no adapter for it.
     """
     adapter = adapter_for(transformer)
-    attention: Any = adapter.module(transformer, Site(0, "cross"))
-    heads = int(attention.heads)
+    attention = adapter.module(transformer, Site(0, "cross"))
+    heads, head_dim = adapter.head_shape(transformer)
     parameter = next(attention.parameters())
     return ModelSize(
         layers=adapter.num_layers(transformer),
         heads=heads,
-        head_dim=int(attention.inner_dim) // heads,
+        head_dim=head_dim,
         joint=attention is adapter.module(transformer, Site(0, "self")),
         both_branches=adapter.holds_both_branches(),
         # Stored in fewer bytes, weights are widened before anything attends.
@@ -122,6 +122,17 @@ def latent_size(pipe: Any, size: CallSize) -> tuple[int, int, int]:
     """
     spatial, temporal = _factor(pipe, _SPATIAL), _factor(pipe, _TEMPORAL)
     return (size.num_frames - 1) // temporal + 1, size.height // spatial, size.width // spatial
+
+
+def latent_numbers(pipe: Any, size: CallSize) -> int:
+    """Numbers in the latents of a video of ``size``.
+
+    Raises:
+        UnsupportedModelError: As ``latent_size``.
+    """
+    config = pipe.transformer.config
+    channels = config.in_visual_dim if hasattr(config, "in_visual_dim") else config.in_channels
+    return int(channels) * math.prod(latent_size(pipe, size))
 
 
 def video_grid(pipe: Any, size: CallSize) -> VideoGrid:

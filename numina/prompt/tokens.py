@@ -30,6 +30,8 @@ class PromptFrame:
         keys_behind: Further keys behind those, of other texts or images.
         padded: Whether padding stays where the tokenizer puts it; False where the model has the
             text first and something else in the place of padding.
+        fitted: Whether there are as many keys as the longest prompt of a batch needs, and
+            ``length`` is but the most there may be; False where there are always so many.
 
     Raises:
         PromptError: If ``cropped`` or ``keys_behind`` is negative, or ``length`` is not positive.
@@ -41,6 +43,7 @@ class PromptFrame:
     length: int | None = None
     keys_behind: int = 0
     padded: bool = True
+    fitted: bool = False
 
     def __post_init__(self) -> None:
         if self.cropped < 0:
@@ -128,6 +131,28 @@ def locate_tokens(
         owners.update(dict.fromkeys(free, target.phrase))
         located[at] = tuple(sorted(free.union(located[at])))
     return tuple(located)
+
+
+def fitted_length(texts: Sequence[str], tokenizer: Any, frame: PromptFrame, max_length: int) -> int:
+    """How many tokens become keys where that depends on the longest of a batch of prompts.
+
+    Args:
+        texts: The prompts, cleaned.
+        tokenizer: A tokenizer of transformers.
+        frame: What the pipeline writes around them, and how much it crops.
+        max_length: The most that there may be.
+
+    Raises:
+        PromptError: If a prompt needs more: what the pipeline then leaves of it is not known.
+    """
+    framed = (frame.before + text + frame.after for text in texts)
+    needed = max(len(tokenizer(text, verbose=False)["input_ids"]) for text in framed)
+    if needed - frame.cropped > max_length:
+        raise PromptError(
+            f"the prompt has {needed - frame.cropped} tokens, but the model takes {max_length}; "
+            "shorten it, or raise max_sequence_length"
+        )
+    return needed - frame.cropped
 
 
 def key_groups(rows: Sequence[Sequence[Sequence[int]]], num_keys: int, count: int) -> KeyGroups:

@@ -22,6 +22,7 @@ WITH_LORA = (
     "ltx-video",
     "ltx-2.0",
     "mochi",
+    "kandinsky-5",
 )
 
 
@@ -30,7 +31,7 @@ def test_counts_are_kept_with_a_lora(name):
     pipe = FAMILIES[name].build()
     bare = pipe(**wide_call(pipe)).frames
     # With weights of Gauss in both factors, or the second would be zero and the LoRA nothing.
-    projections = ["to_q", "to_k", "to_v", "to_out.0"]
+    projections = ["to_q", "to_k", "to_v", "to_out.0", "to_query", "to_key", "to_value"]
     config = LoraConfig(r=2, target_modules=projections, init_lora_weights=False)
     pipe.transformer.add_adapter(config)
     assert not torch.equal(pipe(**wide_call(pipe)).frames, bare)

@@ -21,9 +21,10 @@ OTHERS = (
     "ltx-2.0",
     "mochi",
     "allegro",
+    "kandinsky-5",
 )
 # Offloaded in groups of leaves or of blocks, in turns.
-BY_LEAVES = ("hunyuan-video", "cogvideox-2b", "wan-vace", "skyreels-v2", "ltx-2.0")
+BY_LEAVES = ("hunyuan-video", "cogvideox-2b", "wan-vace", "skyreels-v2", "ltx-2.0", "kandinsky-5")
 TURNS = {
     "model_offload": OTHERS,
     "sequential_offload": OTHERS,
@@ -32,7 +33,7 @@ TURNS = {
     "layerwise_casting": (*OTHERS, "cogvideox-1.5"),
     "fused_projections": tuple(name for name in OTHERS if FAMILIES[name].fuses),
     "native_backend": (),
-    "math_backend": ("ltx-video", "hunyuan-video", "hunyuan-video-1.5", "mochi"),
+    "math_backend": ("ltx-video", "hunyuan-video", "hunyuan-video-1.5", "mochi", "kandinsky-5"),
 }
 
 

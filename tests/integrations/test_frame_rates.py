@@ -16,6 +16,7 @@ RATES = {
     "ltx-2.0": 24,
     "ltx-2.3": 24,
     "allegro": 15,
+    "kandinsky-5": 24,
     "cogvideox-2b": 8,
     "cogvideox-5b": 8,
     "cogvideox-1.5": 16,

@@ -73,7 +73,7 @@ def test_one_row_is_the_conditional_branch():
 
 
 def test_branches_in_passes_of_their_own_are_refused():
-    with pytest.raises(UnsupportedModelError, match=r"two forward passes at timestep 750 .*announ"):
+    with pytest.raises(UnsupportedModelError, match=r"2 forward passes at timestep 750 .*announ"):
         run([(1, 750.0), (1, 750.0)])
 
 

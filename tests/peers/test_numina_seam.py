@@ -29,6 +29,7 @@ def passes(monkeypatch) -> Counter:
         "ltx-video",
         "ltx-2.0",
         "allegro",
+        "kandinsky-5",
         "cogvideox-5b",
         "hunyuan-video",
         "hunyuan-video-1.5",
