@@ -26,7 +26,7 @@ def test_it_is_told_without_weights_and_nothing_is_written(folder, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     result = estimated("three cats and two dogs", "--model", folder, "--mode", "restart")
     assert result.exit_code == 0, result.output
-    assert "2 nouns named by 4 text keys; robust, restart; " in result.stdout
+    assert "2 nouns named by 2 text keys; robust, restart; " in result.stdout
     assert "extra memory on" in result.stdout
     assert "forwards where it is wrong, at most" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
