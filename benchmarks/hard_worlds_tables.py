@@ -1,4 +1,4 @@
-"""The tables of identification in hard worlds, from ``benchmarks/results/cpu/hard-worlds``."""
+"""The tables of identification in hard worlds, from ``benchmarks/results/cpu/hard-worlds*``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -46,30 +46,38 @@ MERGING = (
 )
 
 
-def worlds_table(worlds: Worlds) -> list[str]:
-    """By world, at the verdict: share of nouns counted right, F1, and instances found of one."""
+def worlds_table(worlds: Worlds, asked: Sequence[str] = tuple(READERS)) -> list[str]:
+    """By world, at the verdict: share of nouns counted right, F1, and instances found of one.
+
+    Args:
+        worlds: The clips that were read.
+        asked: Whose columns are wanted. A reader or a world without any clip is left out.
+    """
+    there = _there(worlds, asked)
     lines = [
-        line(("", *(f"{title}: count, F1, found" for title in READERS.values()))),
-        rule(len(READERS) + 1),
+        line(("", *(f"{READERS[name]}: count, F1, found" for name in there))),
+        rule(len(there) + 1),
     ]
     for world, readers in worlds.items():
-        cells = (_read(readers[name], name) if name in readers else "" for name in READERS)
-        lines.append(line((TITLES[world], *cells)))
+        cells = [_read(readers[name], name) if name in readers else "" for name in there]
+        if any(cells):
+            lines.append(line((TITLES[world], *cells)))
     return lines
 
 
 def hardship_table(worlds: Worlds) -> list[str]:
     """What each hardship costs: nouns counted right, against the same scenes without it."""
+    there = _there(worlds, tuple(READERS))
     lines = [
-        line(("", "beside", *(f"{title} (95 %)" for title in READERS.values()))),
-        rule(len(READERS) + 2),
+        line(("", "beside", *(f"{READERS[name]} (95 %)" for name in there))),
+        rule(len(there) + 2),
     ]
     for world, readers in worlds.items():
         beside = WORLDS[world].beside
         if beside == world or beside not in worlds:
             continue
         cells = []
-        for name in READERS:
+        for name in there:
             easier = dict(_shares(worlds[beside].get(name, ()), name))
             pairs = [share - easier[seed] for seed, share in _shares(readers.get(name, ()), name)
                      if seed in easier]  # fmt: skip
@@ -109,6 +117,11 @@ def looks_table(worlds: Worlds) -> list[str]:
         )
         lines.append(line((TITLES[world], *cells)))
     return lines
+
+
+def _there(worlds: Worlds, asked: Sequence[str]) -> list[str]:
+    """Of the readers that are asked for, those of some world."""
+    return [name for name in asked if any(name in readers for readers in worlds.values())]
 
 
 def _read(clips: Sequence[ReadClip], name: str) -> str:
@@ -187,6 +200,7 @@ def _source(folder: Path, manifests: Sequence[dict[str, Any]], clips: int) -> st
 
 TABLES: dict[str, Callable[[Path, Path], list[str]]] = {
     "worlds": partial(_with_source, worlds_table),
+    "published": partial(_with_source, partial(worlds_table, asked=("paper-scaled", "paper"))),
     "hardship": partial(_with_source, hardship_table),
     "merging": partial(_with_source, merging_table),
     "looks": partial(_with_source, looks_table),

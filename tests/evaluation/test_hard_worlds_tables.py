@@ -1,5 +1,7 @@
 """The tables of hard worlds, from a folder of results for each of them."""
 
+import shutil
+
 import pytest
 
 from benchmarks.tables import RESULTS, filled
@@ -46,11 +48,11 @@ def write(folder, seen, readers, clips):
     (folder / "summary.json").write_bytes(dump_json(summary))
 
 
-def table(root, kind):
-    text = f"<!-- table:hard-worlds {kind} -->\n<!-- /table -->\n"
+def table(root, kind, folder="hard-worlds", clips=10):
+    text = f"<!-- table:{folder} {kind} -->\n<!-- /table -->\n"
     lines = filled(text, root).splitlines()
     assert lines[-2] == (
-        "<sub>From `benchmarks/results/cpu/hard-worlds`: 10 clips, from seed 7 in every world; "
+        f"<sub>From `benchmarks/results/cpu/{folder}`: {clips} clips, from seed 7 in every world; "
         "torch 2.13.0; diffusers 0.42.1; commit 01234567.</sub>"
     )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:-3]]
@@ -66,6 +68,22 @@ def test_worlds_are_told_at_the_verdict(root):
     assert few["paper, published settings: count, F1, found"] == "0.000, 0.364, 4.50 (2)"
     # One of three clips is missing an instance in three frames.
     assert fast["robust: count, F1, found"] == "0.667, 0.889, 0.83 (3)"
+
+
+def test_who_read_no_world_has_no_column_and_a_world_that_nobody_read_no_row(root):
+    results = root / RESULTS
+    (results / "hard-worlds-second").mkdir()
+    (results / "hard-worlds" / "few").rename(results / "hard-worlds-second" / "few")
+    shutil.rmtree(results / "hard-worlds-second" / "few" / "published")
+    found = table(root, "worlds", "hard-worlds-second", clips=3)
+    assert list(found) == ["the ordinary world, four at most"]
+    assert list(found["the ordinary world, four at most"]) == [
+        "robust: count, F1, found",
+        "attention alone: count, F1, found",
+    ]
+    of_paper = table(root, "published", clips=5)
+    assert list(of_paper) == ["fast motion"]
+    assert all("paper" in title for title in of_paper["fast motion"])
 
 
 def test_a_hardship_is_paired_with_the_same_scenes_without_it(root):
