@@ -54,9 +54,9 @@ class LatentRegions:
     scenery_order: int = 3
     distance: ReliefSpec = ReliefSpec(level=0.6, floor=2.7, contrast=3.6)
     focus: ReliefSpec = ReliefSpec(contrast=0.0)
-    valley: float = 0.2
+    valley: float = 0.3
     valley_noise: float = 1.0
-    smallest: float = 0.25
+    smallest: float = 0.35
     common_unit: bool = True
     attended: float = 0.3
     cover: float = 0.5
