@@ -6,8 +6,8 @@ folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the defau
 ``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
 Or it is a file ``kernels-*`` there with the KIND ``wan`` or ``other-models``, ``kernels`` with
 the KIND ``machine-code`` or ``targets``, ``accounting`` with the KIND ``families`` or ``nouns``,
-``edits``, or a folder ``hard-worlds*`` with the KIND ``worlds``, ``published``, ``hardship``,
-``merging`` or ``looks``.
+a file ``edits*``, or a folder ``hard-worlds*`` with the KIND ``worlds``, ``published``,
+``hardship``, ``merging`` or ``looks``.
 """
 
 import argparse
@@ -59,16 +59,16 @@ def _filled(match: re.Match[str], root: Path) -> str:
         tables, results = kernel_tables.CPU_TABLES, RESULTS / f"{name}.json"
     elif name == "accounting":
         tables, results = accounting_tables.TABLES, RESULTS
-    elif name == "edits":
-        tables, results = edits_tables.TABLES, RESULTS / "edits.json"
+    elif name.split("-")[0] == "edits":
+        tables, results = edits_tables.TABLES, RESULTS / f"{name}.json"
     elif name.split("-")[:2] == ["hard", "worlds"]:
         tables, results = hard_worlds_tables.TABLES, RESULTS / name
     elif name.startswith("sprites-"):
         tables, results = sprites_tables.TABLES, RESULTS / name
     else:
         raise ValueError(
-            f"there is no table of {name!r}; use accounting, edits, kernels, a file "
-            "kernels-* or a folder hard-worlds* or sprites-*"
+            f"there is no table of {name!r}; use accounting, kernels, a file "
+            "edits* or kernels-*, or a folder hard-worlds* or sprites-*"
         )
     kind = kind or next(iter(tables))
     if kind not in tables:

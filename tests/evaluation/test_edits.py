@@ -106,8 +106,8 @@ def test_the_table_has_a_line_for_each_way_and_fate(tmp_path):
         "rows": rows,
     }
     (tmp_path / RESULTS).mkdir(parents=True)
-    (tmp_path / RESULTS / "edits.json").write_text(json.dumps(file))
-    lines = filled("<!-- table:edits -->\n<!-- /table -->\n", tmp_path).splitlines()
+    (tmp_path / RESULTS / "edits-again.json").write_text(json.dumps(file))
+    lines = filled("<!-- table:edits-again -->\n<!-- /table -->\n", tmp_path).splitlines()
     assert lines[3] == (
         "| true layout of the plain clip | added ones came | 0.50 (1) | 0.50 (1) |  |  |  |"
     )
