@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers import (
+    Cosmos2_5_PredictBasePipeline,
     HunyuanVideo15Pipeline,
     LTX2Pipeline,
     SkyReelsV2ImageToVideoPipeline,
@@ -24,6 +25,8 @@ _OWN: Mapping[type, Mapping[str, Any]] = {
     ShortTemplate: {
         "prompt": "a video of three cats playing on the grass and two dogs in the park"
     },
+    # Template and prompt share the keys.
+    Cosmos2_5_PredictBasePipeline: {"max_sequence_length": 40},
     # Guided by the text alone; what the sound leaves out is as for the video.
     LTX2Pipeline: {
         "stg_scale": 0.0,

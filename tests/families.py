@@ -11,6 +11,7 @@ from diffusers.models.attention_processor import (
     CogVideoXAttnProcessor2_0,
     MochiAttnProcessor2_0,
 )
+from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0
 from diffusers.models.transformers.transformer_hunyuan_video import HunyuanVideoAttnProcessor2_0
 from diffusers.models.transformers.transformer_hunyuan_video15 import (
     HunyuanVideo15AttnProcessor2_0,
@@ -26,6 +27,7 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
 from tests.tiny_allegro import tiny_allegro
 from tests.tiny_cogvideox import tiny_cogvideox
+from tests.tiny_cosmos import tiny_cosmos
 from tests.tiny_hunyuan_video import tiny_hunyuan_video
 from tests.tiny_hunyuan_video15 import tiny_hunyuan_video15
 from tests.tiny_kandinsky5 import tiny_kandinsky5
@@ -92,6 +94,8 @@ SEPARATE = {
     },
     "allegro": Family(tiny_allegro, AllegroAttnProcessor2_0, flow=False),
     "kandinsky-5": Family(tiny_kandinsky5, Kandinsky5AttnProcessor, passes=2, flow=False),
+    "cosmos-1.0": Family(partial(tiny_cosmos, "1.0"), CosmosAttnProcessor2_0, passes=2, flow=False),
+    "cosmos-2.5": Family(partial(tiny_cosmos, "2.5"), CosmosAttnProcessor2_0, passes=2),
 }
 JOINT = {
     **{

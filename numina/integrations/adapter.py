@@ -81,6 +81,14 @@ class Adapter(Protocol):
         """
         return latents
 
+    def timesteps(self, forward: ForwardPass) -> Tensor:
+        """What the scheduler counts the noise of a pass by, ``[B]``, ``[B, F]`` or ``[B, F Y X]``.
+
+        Frames and tokens of one step may differ: those that are given have none.
+        """
+        timesteps: Tensor = forward.arguments["timestep"]
+        return timesteps
+
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
         """Refuse a pipeline call, by its keyword arguments, that guidance could not follow.
 

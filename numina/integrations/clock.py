@@ -107,12 +107,12 @@ class LoopClock:
         self._grid = self._adapter.grid(module, forward)
         self._share = share_of(module, self._grid)
         if self._announced_noise is None:
-            self._noise = self._scale.level(_timestep(forward))
+            self._noise = self._scale.level(self._timestep(forward))
         else:
             self._noise = self._announced_noise
 
     def _begin_unannounced(self, forward: ForwardPass) -> None:
-        timestep, order = _timestep(forward), self._adapter.unannounced_branches()
+        timestep, order = self._timestep(forward), self._adapter.unannounced_branches()
         holds_both = len(forward.latents) != self._videos
         if timestep != self._unannounced_at or holds_both:
             self._unannounced_at, self._unannounced_passes = timestep, 0
@@ -126,6 +126,10 @@ class LoopClock:
         self._announced = "both" if holds_both else order[self._unannounced_passes]
         self._announced_noise = None
         self._unannounced_passes += 1
+
+    def _timestep(self, forward: ForwardPass) -> float:
+        # Some models give every token a timestep of its own.
+        return float(self._adapter.timesteps(forward).max())
 
     def _branch_of(self, rows: int) -> Branch:
         if self._announced != "both":
@@ -153,7 +157,8 @@ class LoopClock:
         latents, velocity = self._scale.as_flow(
             frames(forward.latents), frames(returned), self._noise
         )
-        shares = _own_levels(forward, self._adapter.grid(module, forward), velocity)
+        timesteps = self._adapter.timesteps(forward)
+        shares = _own_levels(timesteps, self._adapter.grid(module, forward), velocity)
         velocity = velocity * shares
         change = self._watch(Prediction(self._step, self._noise, self._branch, latents, velocity))
         if change is None:
@@ -169,18 +174,12 @@ class LoopClock:
         return replace(output, sample=changed)
 
 
-def _timestep(forward: ForwardPass) -> float:
-    # Some models give every token a timestep of its own.
-    return float(forward.arguments["timestep"].max())
-
-
-def _own_levels(forward: ForwardPass, grid: VideoGrid, velocity: Tensor) -> Tensor:
+def _own_levels(timestep: Tensor, grid: VideoGrid, velocity: Tensor) -> Tensor:
     """Share of the step's noise level that each latent has, broadcastable to ``velocity``.
 
     Frames ``[B, F]`` or tokens ``[B, F Y X]`` may have timesteps of their own: those of a given
     frame are 0, and nothing that the model returns there is taken off it.
     """
-    timestep: Tensor = forward.arguments["timestep"]
     if timestep.ndim < 2:
         return velocity.new_ones(())
     sizes = grid.shape if timestep.shape[1] == grid.tokens else (grid.frames, 1, 1)

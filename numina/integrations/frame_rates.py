@@ -14,6 +14,7 @@ _RATES: Mapping[str, int] = MappingProxyType(
         "HunyuanVideo": 24,
         "SkyReelsV2": 24,
         "Kandinsky5": 24,
+        "Cosmos2": 16,
         "Mochi": 30,
         "Allegro": 15,
     }
@@ -24,14 +25,15 @@ _WAN_22_5B, _COGVIDEOX_15 = 24, 16
 def frame_rate(pipe: Any) -> int:
     """Frames a second of what a pipeline makes, where nobody asks for another number.
 
-    Pipelines that tell their model the rate (LTX) have a default of their own.
+    Pipelines that tell their model the rate (LTX, Cosmos 1.0) have a default of their own.
 
     Args:
         pipe: A diffusers pipeline; 16 for one that is not known.
     """
     arguments = inspect.signature(pipe.__call__).parameters
-    if "frame_rate" in arguments:
-        return round(arguments["frame_rate"].default)
+    for name in ("frame_rate", "fps"):
+        if name in arguments:
+            return round(arguments[name].default)
     # Somebody's own pipeline is of the family that it was derived from.
     names = [kind.__name__ for kind in type(pipe).__mro__]
     for family, rate in _RATES.items():

@@ -12,20 +12,24 @@ and ``z - s u = a x - b v`` is the clean latent of both. One that predicts ``e``
 for the model, so that it is given the same ``x``. So looks, verdicts and schedules, which are noise
 levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
 ``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``. Mochi counts
-the other way, from noise to clean: it is told ``1 - s`` and predicts ``-u``.
+the other way, from noise to clean: it is told ``1 - s`` and predicts ``-u``. Preconditioned as by
+Karras et al. (arXiv 2206.00364), a model is given such an ``x`` too, of a clean latent of deviation
+``sigma_data``, and predicts ``-v``; its timestep is ``log(sigma) / 4`` with
+``sigma = sigma_data b / a``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import exp, inf
 from typing import Any, Protocol
 
+from diffusers import EDMEulerScheduler
 from torch import Tensor
 
 from numina.errors import UnsupportedModelError
 
 # Timesteps of flow-matching models are noise levels in thousandths.
-_TIMESTEPS = 1000
+TIMESTEPS = 1000
 
 
 class NoiseScale(Protocol):
@@ -53,7 +57,7 @@ class FlowNoise:
     """Flow matching, which is the scale itself."""
 
     def level(self, timestep: float) -> float:
-        return timestep / _TIMESTEPS
+        return timestep / TIMESTEPS
 
     def levels(self, scheduler: Any) -> tuple[float, ...]:
         return tuple(float(sigma) for sigma in scheduler.sigmas[: len(scheduler.timesteps)])
@@ -70,7 +74,7 @@ class InvertedFlowNoise:
     """Flow matching from noise to clean: ``1 - s`` in place of ``s``, ``-u`` of ``u``."""
 
     def level(self, timestep: float) -> float:
-        return 1 - timestep / _TIMESTEPS
+        return 1 - timestep / TIMESTEPS
 
     def levels(self, scheduler: Any) -> tuple[float, ...]:
         return tuple(1 - float(sigma) for sigma in scheduler.sigmas[: len(scheduler.timesteps)])
@@ -82,8 +86,21 @@ class InvertedFlowNoise:
         return -change
 
 
+class VariancePreserving:
+    """Latents and v-predictions of a model whose latents have one variance at all levels."""
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        # In low precision the two terms of the clean latent would cancel to little but rounding.
+        latents, output = latents.float(), output.float()
+        total = _total(noise)
+        return latents / total, total * ((2 * noise - 1) * latents + output)
+
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return change / _total(noise)
+
+
 @dataclass(frozen=True)
-class AlphaBarNoise:
+class AlphaBarNoise(VariancePreserving):
     """A variance-preserving schedule with v-prediction.
 
     Attributes:
@@ -102,15 +119,6 @@ class AlphaBarNoise:
 
     def levels(self, scheduler: Any) -> tuple[float, ...]:
         return tuple(self.level(float(timestep)) for timestep in scheduler.timesteps)
-
-    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
-        # In low precision the two terms of the clean latent would cancel to little but rounding.
-        latents, output = latents.float(), output.float()
-        total = _total(noise)
-        return latents / total, total * ((2 * noise - 1) * latents + output)
-
-    def as_output(self, change: Tensor, noise: float) -> Tensor:
-        return change / _total(noise)
 
     def _sigma(self, timestep: int) -> float:
         alpha_bar = self.alpha_bars[timestep]
@@ -131,6 +139,33 @@ class EpsilonNoise(AlphaBarNoise):
         return (1 - noise) * change
 
 
+@dataclass(frozen=True)
+class PreconditionedNoise(VariancePreserving):
+    """Noise of any size, scaled for the model, which predicts the negative of v.
+
+    Attributes:
+        sigma_data: Deviation of the clean latent.
+    """
+
+    sigma_data: float
+
+    def level(self, timestep: float) -> float:
+        return self._share(exp(4 * timestep))
+
+    def levels(self, scheduler: Any) -> tuple[float, ...]:
+        sigmas = scheduler.sigmas[: len(scheduler.timesteps)]
+        return tuple(self._share(float(sigma)) for sigma in sigmas)
+
+    def as_flow(self, latents: Tensor, output: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        return super().as_flow(latents, -output, noise)
+
+    def as_output(self, change: Tensor, noise: float) -> Tensor:
+        return -super().as_output(change, noise)
+
+    def _share(self, sigma: float) -> float:
+        return sigma / (sigma + self.sigma_data)
+
+
 def _total(noise: float) -> float:
     """Share of the clean latent plus share of the noise, in a variance-preserving latent."""
     return float(((1 - noise) ** 2 + noise**2) ** -0.5)
@@ -141,12 +176,15 @@ def noise_scale(scheduler: Any) -> NoiseScale:
 
     Raises:
         UnsupportedModelError: If it is neither flow matching nor variance-preserving with
-            v-prediction or epsilon, or begins where epsilon says nothing of the clean latent.
+            v-prediction or epsilon, or begins where epsilon says nothing of the clean latent, or
+            counts in noise levels without bound.
     """
     prediction = getattr(scheduler.config, "prediction_type", "flow_prediction")
     if prediction == "flow_prediction" and hasattr(scheduler, "sigmas"):
         inverted = getattr(scheduler.config, "invert_sigmas", False)
         return InvertedFlowNoise() if inverted else FlowNoise()
+    if isinstance(scheduler, EDMEulerScheduler) and prediction == "epsilon":
+        return PreconditionedNoise(scheduler.config.sigma_data)
     if hasattr(scheduler, "alphas_cumprod"):
         alpha_bars = tuple(scheduler.alphas_cumprod.tolist())
         if prediction == "v_prediction":

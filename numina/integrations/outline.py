@@ -9,6 +9,12 @@ from numina.integrations.loading import model_files, placement
 # Parts that sizes are read from. Their weights are not needed, so none is loaded.
 _EMPTY = ("transformer", "transformer_2", "vae")
 _WHOLE = ("scheduler", "tokenizer")
+# Where there is none, Cosmos pipelines make one, with weights of its own.
+_INSISTED_ON = ("safety_checker",)
+
+
+class LeftOut:
+    """In the place of a part that a pipeline insists on, and that nothing is read from."""
 
 
 def outline_pipeline(
@@ -39,7 +45,7 @@ def outline_pipeline(
         if name.startswith("_") or not isinstance(found, list):
             continue
         library, kind = found
-        parts[name] = None
+        parts[name] = LeftOut() if name in _INSISTED_ON else None
         if library is None or name not in _EMPTY + _WHOLE:
             continue
         part: Any = getattr(importlib.import_module(library), kind)

@@ -1,8 +1,6 @@
 """Which adapter serves a transformer: one of ours, or one that another package brought."""
 
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
 
 from torch import nn
 
@@ -10,6 +8,7 @@ from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import Adapter
 from numina.integrations.allegro import ADAPTERS as _ALLEGRO_ADAPTERS
 from numina.integrations.cogvideox import ADAPTERS as _COGVIDEOX_ADAPTERS
+from numina.integrations.cosmos import ADAPTERS as _COSMOS_ADAPTERS
 from numina.integrations.hunyuan_video import ADAPTERS as _HUNYUAN_VIDEO_ADAPTERS
 from numina.integrations.hunyuan_video15 import ADAPTERS as _HUNYUAN_VIDEO15_ADAPTERS
 from numina.integrations.kandinsky5 import ADAPTERS as _KANDINSKY5_ADAPTERS
@@ -35,17 +34,8 @@ _ADAPTERS: dict[type[nn.Module], type[Adapter]] = {
     **_LTX2_ADAPTERS,
     **_ALLEGRO_ADAPTERS,
     **_KANDINSKY5_ADAPTERS,
+    **_COSMOS_ADAPTERS,
 }
-# Known, and why numina has no adapter for it all the same.
-_UNFOLLOWED: Mapping[str, str] = MappingProxyType(
-    {
-        "CosmosTransformer3DModel": (
-            "its pipelines run each guidance branch in a pass of its own, and announce none; the "
-            "scheduler of its first version counts in noise levels without bound, which are not "
-            "read yet"
-        ),
-    }
-)
 _METHODS = tuple(name for name in vars(Adapter) if not name.startswith("_"))
 
 
@@ -59,12 +49,6 @@ def adapter_for(transformer: nn.Module) -> Adapter:
     family = type(transformer)
     adapter = _ADAPTERS.get(family) or _brought(f"{family.__module__}.{family.__qualname__}")
     if adapter is None:
-        reason = _UNFOLLOWED.get(family.__name__)
-        if reason is not None:
-            raise UnsupportedModelError(
-                f"numina cannot guide {family.__name__}: {reason}; use another model, or bring an "
-                f"adapter, see {_PAGE} in numina's repository"
-            )
         known = ", ".join(sorted(each.__name__ for each in _ADAPTERS))
         raise UnsupportedModelError(
             f"numina has no adapter for {family.__name__} (known: {known}); write one by giving "

@@ -71,11 +71,8 @@ class WanAdapter(SeparateBlocks):
             )
 
     def follows_ulysses(self, transformer: nn.Module) -> bool:
-        # Tried from text alone, and not with the classes that were made of Wan's.
-        if type(transformer) is not WanTransformer3DModel:
-            return False
-        config: Any = transformer.config
-        return config.added_kv_proj_dim is None
+        # Not tried with the classes that were made of Wan's.
+        return type(transformer) is WanTransformer3DModel
 
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt_clean(prompt)

@@ -21,9 +21,11 @@ from numina.methods.paper import Paper
 from numina.methods.robust import Robust
 from numina.searching import search
 from numina.share import PatchSlice
+from tests.calls import wide_call
 from tests.pipeline.wide_runs import LOOK, Finds, counted, left_as_it_was
 from tests.tiny_cogvideox import wide_kwargs
 from tests.tiny_wan import PROMPT, tiny_wan
+from tests.tiny_wan_image import tiny_wan_image
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Case:
     Attributes:
         method: Makes the method, which keeps its ``captures``.
         mode: ``"one-pass"`` or ``"restart"``.
-        changes: Arguments of the pipeline call that differ from those of ``wide_kwargs``.
+        changes: Arguments of the pipeline call that differ from those of ``wide_call``.
         build: Makes the pipeline.
         anything: Whether the patches do not divide by the ranks.
     """
@@ -90,6 +92,10 @@ CASES = {
     "two videos": Case(WRONG, "one-pass", {"prompt": [PROMPT, PROMPT.replace("three", "two")]}),
     "two transformers": Case(WRONG, "restart", build=partial(tiny_wan, two_transformers=True)),
     "right as published": Case(partial(FindsAsPublished, found=3), "restart"),
+    "from an image": Case(WRONG, "one-pass", build=tiny_wan_image),
+    "from an image in a frame's place": Case(
+        WRONG, "restart", build=partial(tiny_wan_image, "2.2-5b")
+    ),
     "as published": Case(FindsAsPublished, "restart"),
     "seeing for itself": Case(SeesForItself, "restart"),
 }
@@ -156,7 +162,7 @@ def run_case(case: Case, is_split: bool = False, **changes: Any) -> Outcome:
 @contextmanager
 def plainly(pipe: Any, **changes: Any) -> Iterator[Tensor]:
     """The plain video."""
-    yield pipe(**wide_kwargs(**changes)).frames
+    yield pipe(**wide_call(pipe, **changes)).frames
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def compared(case: Case) -> Compared:
 
 def shaken_noise(case: Case) -> Tensor:
     """The noise of a case, every second value or so larger by its last bit."""
-    call = wide_kwargs(**case.changes)
+    call = wide_call(case.build(), **case.changes)
     videos = len(call["prompt"]) if isinstance(call["prompt"], list) else 1
     shape = (videos, 16, 3, call["height"] // 8, call["width"] // 8)
     noise = torch.randn(shape, generator=call["generator"])

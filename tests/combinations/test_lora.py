@@ -23,6 +23,7 @@ WITH_LORA = (
     "ltx-2.0",
     "mochi",
     "kandinsky-5",
+    "cosmos-2.5",
 )
 
 

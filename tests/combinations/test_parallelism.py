@@ -46,6 +46,27 @@ def test_context_parallelism_is_refused_by_name_before_the_run(name, config, nam
     is_refused(pipe, named)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wan-vace",
+        "skyreels-v2",
+        "cogvideox-5b",
+        "hunyuan-video",
+        "hunyuan-video-1.5",
+        "mochi",
+        "allegro",
+        "kandinsky-5",
+        "cosmos-2.5",
+    ],
+)
+@pytest.mark.usefixtures("_two_ranks")
+def test_diffusers_has_no_plan_to_split_others_by(name):
+    pipe = FAMILIES[name].build()
+    with pytest.raises(ValueError, match="`cp_plan` must be provided"):
+        pipe.transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=2))
+
+
 def test_a_ring_of_ulysses_is_refused_by_name():
     pipe = FAMILIES["wan"].build()
     config = ContextParallelConfig(ring_degree=2, ulysses_degree=2)

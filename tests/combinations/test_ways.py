@@ -22,6 +22,8 @@ OTHERS = (
     "mochi",
     "allegro",
     "kandinsky-5",
+    "cosmos-1.0",
+    "cosmos-2.5",
 )
 # Offloaded in groups of leaves or of blocks, in turns.
 BY_LEAVES = ("hunyuan-video", "cogvideox-2b", "wan-vace", "skyreels-v2", "ltx-2.0", "kandinsky-5")

@@ -17,6 +17,8 @@ RATES = {
     "ltx-2.3": 24,
     "allegro": 15,
     "kandinsky-5": 24,
+    "cosmos-1.0": 30,
+    "cosmos-2.5": 16,
     "cogvideox-2b": 8,
     "cogvideox-5b": 8,
     "cogvideox-1.5": 16,

@@ -30,6 +30,8 @@ def passes(monkeypatch) -> Counter:
         "ltx-2.0",
         "allegro",
         "kandinsky-5",
+        "cosmos-1.0",
+        "cosmos-2.5",
         "cogvideox-5b",
         "hunyuan-video",
         "hunyuan-video-1.5",
