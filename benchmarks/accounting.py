@@ -115,7 +115,10 @@ COGVIDEOX_5B = {
     "num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True
 }  # fmt: skip
 COGVIDEOX_15 = {**COGVIDEOX_5B, "patch_size_t": 2, "patch_bias": False}
-COGVIDEOX_SOURCE = "as known of zai-org/{}, whose files were not read; rest by class defaults"
+KNOWN = "as known of {}, whose files were not read; rest by class defaults"
+COGVIDEOX_SOURCE = KNOWN.format("zai-org/{}")
+SKYREELS_14B = {"num_attention_heads": 40, "num_layers": 40}
+COSMOS_2B = {"num_attention_heads": 16}
 
 
 def wan(shift: float) -> Callable[[int], tuple[float, ...]]:
@@ -133,7 +136,10 @@ def cogvideox(shift: float) -> Callable[[int], tuple[float, ...]]:
     )
 
 
-HUNYUAN_VIDEO = from_levels(lambda steps: np.linspace(1.0, 0.0, steps + 1)[:-1], shift=7.0)
+def hunyuan_video(shift: float) -> Callable[[int], tuple[float, ...]]:
+    return from_levels(lambda steps: np.linspace(1.0, 0.0, steps + 1)[:-1], shift=shift)
+
+
 # 21 x 16 x 22 patches.
 LTX_VIDEO = from_levels(
     lambda steps: np.linspace(1.0, 1 / steps, steps),
@@ -145,6 +151,23 @@ MOCHI = from_levels(
     lambda steps: np.array(mochi.linear_quadratic_schedule(steps, 0.025)), invert_sigmas=True
 )
 ALLEGRO = scheduled("EulerAncestralDiscreteScheduler")
+# 16 x 16 x 24 patches.
+LTX_2 = from_levels(
+    lambda steps: np.linspace(1.0, 1 / steps, steps),
+    mu=ltx.calculate_shift(6144, 1024, 4096, 0.95, 2.05),
+    use_dynamic_shifting=True,
+    shift_terminal=0.1,
+)
+KANDINSKY_5 = scheduled("FlowMatchEulerDiscreteScheduler", shift=5.0)
+COSMOS_10 = scheduled("EDMEulerScheduler")
+COSMOS_25 = scheduled(
+    "UniPCMultistepScheduler",
+    prediction_type="flow_prediction",
+    use_flow_sigmas=True,
+    use_karras_sigmas=True,
+    sigma_min=0.01,
+    sigma_max=200.0,
+)
 
 MODELS = (
     Model("Wan 2.1 1.3B, 480p", "WanTransformer3DModel", WAN_SMALL, (8, 4),
@@ -162,13 +185,28 @@ MODELS = (
     Model("CogVideoX 1.5 5B", "CogVideoXTransformer3DModel", COGVIDEOX_15, (8, 4),
           size(768, 1360, 81, 226), cogvideox(1.0), COGVIDEOX_SOURCE.format("CogVideoX1.5-5B")),
     Model("HunyuanVideo", "HunyuanVideoTransformer3DModel", {}, (8, 4),
-          size(720, 1280, 129, 256), HUNYUAN_VIDEO),
+          size(720, 1280, 129, 256), hunyuan_video(7.0)),
+    Model("HunyuanVideo 1.5, 480p", "HunyuanVideo15Transformer3DModel", {}, (16, 4),
+          size(480, 848, 121, 1985), hunyuan_video(5.0),
+          "defaults of diffusers' class and pipeline; 1,000 keys of text, 256 of glyphs, 729 of an "
+          "image; shift as known of the models"),
     Model("LTX-Video 0.9", "LTXVideoTransformer3DModel", {}, (32, 8),
           size(512, 704, 161, 128), LTX_VIDEO),
+    Model("LTX-2", "LTX2VideoTransformer3DModel", {}, (32, 8),
+          size(512, 768, 121, 1024, 30), LTX_2),
     Model("Mochi", "MochiTransformer3DModel", {}, (8, 6), size(480, 848, 85, 256, 64), MOCHI,
           "defaults of diffusers' class; 85 frames as its example has them"),
     Model("Allegro", "AllegroTransformer3DModel", {}, (8, 4), size(720, 1280, 88, 512, 100),
           ALLEGRO, "defaults of diffusers' classes, of the scheduler too"),
+    Model("SkyReels-V2 14B, 540p", "SkyReelsV2Transformer3DModel", SKYREELS_14B, (8, 4),
+          size(544, 960, 97, 512), wan(8.0), KNOWN.format("Skywork/SkyReels-V2-T2V-14B-540P")),
+    Model("Kandinsky 5", "Kandinsky5Transformer3DModel", {}, (8, 4),
+          size(512, 768, 121, 512), KANDINSKY_5,
+          "defaults of diffusers' class and pipeline; shift as known of the models"),
+    Model("Cosmos 1.0 7B", "CosmosTransformer3DModel", {}, (8, 8),
+          size(704, 1280, 121, 512, 36), COSMOS_10),
+    Model("Cosmos 2.5 2B", "CosmosTransformer3DModel", COSMOS_2B, (8, 4),
+          size(704, 1280, 93, 512, 36), COSMOS_25, KNOWN.format("nvidia/Cosmos-Predict2.5-2B")),
 )  # fmt: skip
 
 
