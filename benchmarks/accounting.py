@@ -118,6 +118,8 @@ COGVIDEOX_15 = {**COGVIDEOX_5B, "patch_size_t": 2, "patch_bias": False}
 KNOWN = "as known of {}, whose files were not read; rest by class defaults"
 COGVIDEOX_SOURCE = KNOWN.format("zai-org/{}")
 SKYREELS_14B = {"num_attention_heads": 40, "num_layers": 40}
+# Those of the autoencoder of HunyuanVideo, which it uses.
+KANDINSKY_LATENTS = {"in_visual_dim": 16, "out_visual_dim": 16}
 COSMOS_2B = {"num_attention_heads": 16}
 
 
@@ -200,9 +202,9 @@ MODELS = (
           ALLEGRO, "defaults of diffusers' classes, of the scheduler too"),
     Model("SkyReels-V2 14B, 540p", "SkyReelsV2Transformer3DModel", SKYREELS_14B, (8, 4),
           size(544, 960, 97, 512), wan(8.0), KNOWN.format("Skywork/SkyReels-V2-T2V-14B-540P")),
-    Model("Kandinsky 5", "Kandinsky5Transformer3DModel", {}, (8, 4),
+    Model("Kandinsky 5", "Kandinsky5Transformer3DModel", KANDINSKY_LATENTS, (8, 4),
           size(512, 768, 121, 512), KANDINSKY_5,
-          "defaults of diffusers' class and pipeline; shift as known of the models"),
+          "defaults of diffusers' class and pipeline; channels and shift as known of the models"),
     Model("Cosmos 1.0 7B", "CosmosTransformer3DModel", {}, (8, 8),
           size(704, 1280, 121, 512, 36), COSMOS_10),
     Model("Cosmos 2.5 2B", "CosmosTransformer3DModel", COSMOS_2B, (8, 4),
