@@ -75,7 +75,7 @@ def read_case(pipe: Any, suite: SpritesSuite, case: Case) -> Iterator[dict[str, 
             captures.extend(recorder.captures(clean, step))
 
     attends = {Site(layer, "cross"): recorder.cross for layer in layers}
-    watch = CleanPrediction(run.guidance_scale, take)
+    watch = CleanPrediction(run.combination, take)
     frames = first_video(run.attempt(attends, "identify", watch).output)
     counts = suite.count(frames, case)
     truth = true_layout(suite.masks(frames, case), grid_of(pipe, frames))

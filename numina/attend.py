@@ -11,12 +11,22 @@ from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
 # "both" is one forward pass that holds the unconditional rows first, then as many conditional ones.
-Branch = Literal["cond", "uncond", "both"]
+# "perturbed" and "isolated" are conditional passes for comparison: some layers do not attend, or
+# the video sees nothing beside itself and the text.
+Branch = Literal["cond", "uncond", "both", "perturbed", "isolated"]
 
 
 def conditional(branch: Branch, batch: Tensor) -> Tensor:
     """The conditional rows of what a forward pass of ``branch`` holds."""
     return batch[len(batch) // 2 :] if branch == "both" else batch
+
+
+def is_undisturbed(branch: Branch) -> bool:
+    """Whether a forward pass holds the conditional rows as the prompt alone asks for them.
+
+    There is one such pass in a step, and it is the first one that holds them.
+    """
+    return branch in ("cond", "both")
 
 
 def num_branches(branch: Branch) -> int:
@@ -31,7 +41,7 @@ class Moment:
     Attributes:
         step: Denoising step, 0-based; not the scheduler's timestep.
         noise: Noise level (the flow-matching sigma) of the step, 1 at pure noise, 0 at the end.
-        branch: Guidance pass, ``"cond"``, ``"uncond"`` or ``"both"`` at once.
+        branch: Guidance pass, ``"cond"``, ``"uncond"``, ``"both"`` at once, or for comparison.
         layer: Index of the transformer block.
         grid: Patches of the video that attends.
         joint: Where text and video stand in the one sequence of a joint attention; None where

@@ -17,6 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "numina.errors",
         "numina.video",
         "numina.attend",
+        "numina.combination",
         "numina.layout",
         "numina.places",
         "numina.share",

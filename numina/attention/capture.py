@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from numina.attend import Attend, Attention, Moment, conditional
+from numina.attend import Attend, Attention, Moment, conditional, is_undisturbed
 from numina.attention.reading import video_tokens
 from numina.attention.text import Text
 from numina.errors import CaptureMissedError
@@ -181,7 +181,7 @@ class Recorder:
         )
 
     def _records(self, moment: Moment) -> bool:
-        if moment.branch == "uncond" or moment.step not in self._wanted:
+        if not is_undisturbed(moment.branch) or moment.step not in self._wanted:
             return False
         if self._moment is None or self._moment.step != moment.step:
             self._moment = moment

@@ -4,18 +4,19 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from numina.attend import Prediction, Watch, conditional
+from numina.attend import Branch, Prediction, Watch, conditional
+from numina.combination import Combination
 
 
 class CleanPrediction:
     """Watches the forward passes and keeps the clean latent of the last finished step.
 
-    With classifier-free guidance the velocity is ``u + scale * (c - u)``, as the pipeline itself
-    combines it, so nothing is computed twice and no forward pass is added.
+    The passes of a step are combined as the pipeline itself combines them, so nothing is computed
+    twice and no forward pass is added.
 
     Args:
-        guidance_scale: Tells the scale of classifier-free guidance of the step at hand. At 1 the
-            conditional pass says it all, and there may be no other.
+        combination: Tells the weights of the passes of the step at hand. One without weight may be
+            made or not.
         on_step: Called once for each step, after the last forward pass that tells something, with
             its index and the clean latents ``[B, C, F, y, x]``.
         inner: Changes predictions first.
@@ -23,14 +24,14 @@ class CleanPrediction:
 
     def __init__(
         self,
-        guidance_scale: Callable[[], float],
+        combination: Callable[[], Combination],
         on_step: Callable[[int, Tensor], None] | None = None,
         inner: Watch | None = None,
     ) -> None:
-        self._scale = guidance_scale
+        self._combination = combination
         self._on_step = on_step
         self._inner = inner
-        self._conditional: Tensor | None = None
+        self._passes: dict[Branch, Tensor] = {}
         self.latents: Tensor | None = None
 
     def __call__(self, prediction: Prediction) -> Tensor | None:
@@ -40,20 +41,22 @@ class CleanPrediction:
         return change
 
     def _take(self, prediction: Prediction, velocity: Tensor) -> None:
-        scale = self._scale()
-        if prediction.branch == "both":
-            velocity, self._conditional = velocity.chunk(2)
-        elif prediction.branch == "cond":
-            self._conditional = velocity
-            if scale != 1:
-                return
-        elif scale == 1:
-            # Of Wan's two transformers one may be guided and the other not: all passes are made.
+        combination = self._combination()
+        clean = prediction.latents - prediction.noise * velocity
+        # Of Wan's two transformers one may be guided and the other not: all passes are made.
+        for branch, own in _parts(prediction.branch, clean).items():
+            if branch in combination.branches:
+                self._passes[branch] = own
+        if len(self._passes) < len(combination.branches):
             return
-        if prediction.branch != "cond":
-            assert self._conditional is not None, "the conditional pass runs first"
-            velocity = velocity + scale * (self._conditional - velocity)
-        latents = conditional(prediction.branch, prediction.latents)
-        self.latents = latents - prediction.noise * velocity
+        self.latents = combination.of(self._passes)
+        self._passes = {}
         if self._on_step is not None:
             self._on_step(prediction.step, self.latents)
+
+
+def _parts(branch: Branch, batch: Tensor) -> dict[Branch, Tensor]:
+    """The rows of each branch of a forward pass."""
+    if branch != "both":
+        return {branch: batch}
+    return {"uncond": batch[: len(batch) // 2], "cond": conditional(branch, batch)}

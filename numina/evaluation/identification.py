@@ -175,7 +175,7 @@ def read_clip(
     )
     steps = {first_step_at(run.noises, level) for level in levels}
     attends = looks.attends(run.num_layers, steps)
-    watch = CleanPrediction(run.guidance_scale, looks.take)
+    watch = CleanPrediction(run.combination, looks.take)
     frames = first_video(run.attempt(attends, "identify", watch).output)
     counts = suite.count(frames, case)
     true = true_layout(suite.masks(frames, case), grid_of(pipe, frames), suite.tracked)

@@ -269,7 +269,7 @@ def _guided_by(
         if step == looked:
             enforcement.enforce([edit])
 
-    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
+    watch = CleanPrediction(run.combination, look, inner=enforcement.erasure)
     sites = [Site(layer, "cross") for layer in range(run.num_layers)]
     attends = dict.fromkeys(sites, enforcement.guide)
     attempt = run.attempt(attends, "guide", enforcement.grafted(watch))

@@ -46,7 +46,7 @@ def one_pass(run: PipelineRun, looker: Looker, text: Text) -> Outcome:
     attends: dict[Site, Attend] = {Site(layer, "cross"): guide for layer in range(run.num_layers)}
     attends |= {Site(layer, "cross"): recorder.cross for layer in captured}
     attends = with_headroom(attends, looker.request, method, run.num_layers)
-    watch = CleanPrediction(run.guidance_scale, look, inner=enforcement.erasure)
+    watch = CleanPrediction(run.combination, look, inner=enforcement.erasure)
     attempt = run.attempt(attends, "generate", enforcement.grafted(watch))
     return Outcome(
         attempt.output,

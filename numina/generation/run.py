@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from numina.attend import Attend, Moment, Watch, num_branches
+from numina.combination import Combination
 from numina.errors import ScheduleError
 from numina.integrations import LoopClock, Site, adapter_for, attached, empty_caches, noise_scale
 from numina.record import Cost
@@ -125,9 +126,9 @@ class PipelineRun:
         other._random = _RandomState(generator)
         return other
 
-    def guidance_scale(self) -> float:
-        """Scale of classifier-free guidance of the step at hand; 1 where there is none."""
-        return self._adapter.guidance_scale(self._pipe, self._call)
+    def combination(self) -> Combination:
+        """How the pipeline combines the passes of the step at hand."""
+        return self._adapter.combination(self._pipe, self._call)
 
     def attempt(
         self,

@@ -67,7 +67,7 @@ def try_run(
     guide = enforcement.guide
     if edits is not None:
         enforcement.enforce(edits)
-    clean = CleanPrediction(run.guidance_scale, inner=enforcement.erasure)
+    clean = CleanPrediction(run.combination, inner=enforcement.erasure)
     judge = _Judge(looker, clean, captured[-1], round_, will_do)
     recorder = Recorder(text, {step}, inner=guide, on_recorded=judge, layers=captured)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, Self
 from torch import Tensor, nn
 
 from numina.attend import Attend, Branch, Clock
+from numina.combination import Combination
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 
@@ -133,6 +134,10 @@ class Adapter(Protocol):
         scale = float(getattr(pipe, "guidance_scale", 1.0))
         # CogVideoX pipelines do not say whether they guide; they do with a scale above 1.
         return scale if getattr(pipe, "do_classifier_free_guidance", scale > 1) else 1.0
+
+    def combination(self, pipe: Any, call: Mapping[str, Any]) -> Combination:
+        """How the pipeline combines the passes of the step at hand."""
+        return Combination(self.guidance_scale(pipe, call))
 
     @abstractmethod
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numina.attend import Branch, Moment, Prediction, Watch, num_branches
+from numina.attend import Branch, Moment, Prediction, Watch, is_undisturbed, num_branches
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import Adapter, ForwardPass
 from numina.integrations.caches import refuse_caches
@@ -82,11 +82,13 @@ class LoopClock:
             "uncond": "uncond",
             "pred_uncond": "uncond",  # as guiders say it
             "cond_uncond": "both",
+            "uncond_stg": "perturbed",
+            "uncond_modality": "isolated",
         }
         self._announced = branches.get(name, "cond")
         if step_index is not None:
             self._step = step_index
-        elif self._announced != "uncond":
+        elif is_undisturbed(self._announced):
             self._step += 1
         self._announced_noise = sigma
         self._is_announced = True
@@ -100,7 +102,7 @@ class LoopClock:
         if not self._is_announced:
             self._begin_unannounced(forward)
         self._branch = self._branch_of(len(forward.latents))
-        if self._branch == "uncond" and not self._runs_apart:
+        if not is_undisturbed(self._branch) and not self._runs_apart:
             self._runs_apart = True
             refuse_caches(module, apart=True)
         self.forwards += num_branches(self._branch)

@@ -1,11 +1,9 @@
 """LTX-2: packed latents, sound beside the video, and a text with registers in place of padding."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import LTX2Pipeline
 from diffusers.models.transformers.transformer_ltx2 import (
     LTX2AudioVideoAttnProcessor,
     LTX2PerturbedAttnProcessor,
@@ -16,6 +14,7 @@ from diffusers.models.transformers.transformer_ltx2 import (
 from torch import Tensor, nn
 
 from numina.attend import Attend, Clock
+from numina.combination import Combination
 from numina.errors import UnsupportedModelError
 from numina.integrations.blocks import GuidedProcessor
 from numina.integrations.ltx_video import LTXVideoAdapter
@@ -24,8 +23,6 @@ from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
 from numina.prompt.tokens import PromptFrame
 
-# Guidance beside that by the text, and the number at which it does nothing.
-_FURTHER_GUIDANCE = {"stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0}
 _STOCK = (LTX2AudioVideoAttnProcessor, LTX2PerturbedAttnProcessor)
 
 
@@ -42,17 +39,6 @@ class LTX2Adapter(LTXVideoAdapter):
                 )
             },
         )
-        defaults = inspect.signature(LTX2Pipeline.__call__).parameters
-        for name, idle in _FURTHER_GUIDANCE.items():
-            scale = call.get(name, defaults[name].default)
-            sound = call.get(f"audio_{name}", defaults[f"audio_{name}"].default) or scale
-            # The sound's scales decide too whether the passes of a guidance are made.
-            if scale != idle or (sound != idle and name != "guidance_rescale"):
-                raise UnsupportedModelError(
-                    f"{name}={scale!r} and audio_{name}={sound!r} guide by more than the text, so "
-                    "the clean latent of a step is not known when it is looked at; pass "
-                    f"{name}={idle} and audio_{name}={idle}"
-                )
 
     def clean_prompt(self, prompt: str, call: Mapping[str, Any]) -> str:
         return prompt.strip()
@@ -66,6 +52,15 @@ class LTX2Adapter(LTXVideoAdapter):
                 "text stays behind its padding, which no published model has; use one of those"
             )
         return PromptFrame(padded=False)
+
+    def combination(self, pipe: Any, call: Mapping[str, Any]) -> Combination:
+        # The sound's scales decide too whether a pass is made: it may be, and have no weight here.
+        return Combination(
+            self.guidance_scale(pipe, call),
+            perturbed=pipe.stg_scale if pipe.do_spatio_temporal_guidance else 0.0,
+            isolated=pipe.modality_scale - 1 if pipe.do_modality_isolation_guidance else 0.0,
+            rescale=pipe.guidance_rescale,
+        )
 
     def processor(self, stock: Any, attend: Attend, clock: Clock, layer: int) -> Any:
         require_stock(stock, _STOCK, layer)
@@ -86,30 +81,34 @@ class GuidedLTX2Processor(GuidedProcessor, LTX2PerturbedAttnProcessor):
         perturbation_mask: Tensor | None = None,
         all_perturbed: bool | None = None,
     ) -> Tensor:
-        if perturbation_mask is not None or all_perturbed:
-            raise UnsupportedModelError(
-                f"layer {self.layer} is perturbed, which guidance could not follow; pass "
-                "stg_scale=0.0 and audio_stg_scale=0.0"
-            )
         keys = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        mask = mask_of_keys(attn, attention_mask, keys, self.layer)
         gates = None if attn.to_gate_logits is None else attn.to_gate_logits(hidden_states)
-        query = attn.norm_q(attn.to_q(hidden_states))
-        key = attn.norm_k(attn.to_k(keys))
-        value = attn.to_v(keys)
-        if query_rotary_emb is not None:
-            rotate = _ROTATIONS[attn.rope_type]
-            query = rotate(query, query_rotary_emb)
-            key = rotate(key, query_rotary_emb if key_rotary_emb is None else key_rotary_emb)
-        query, key, value = (x.unflatten(2, (attn.heads, -1)) for x in (query, key, value))
-
-        stock = DispatchedAttention(self._attention_backend, mask)
-        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
-        output = output.flatten(2, 3).to(query.dtype)
+        output = value = attn.to_v(keys)
+        # A perturbed video hands on its values, and attends to nothing.
+        if not _is_whole(perturbation_mask, all_perturbed):
+            mask = mask_of_keys(attn, attention_mask, keys, self.layer)
+            query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(keys))
+            if query_rotary_emb is not None:
+                rotate = _ROTATIONS[attn.rope_type]
+                query = rotate(query, query_rotary_emb)
+                key = rotate(key, query_rotary_emb if key_rotary_emb is None else key_rotary_emb)
+            tokens = (x.unflatten(2, (attn.heads, -1)) for x in (query, key, value))
+            stock = DispatchedAttention(self._attention_backend, mask)
+            output = self.attention(*tokens, stock, key_offset=key_offset(mask))
+            output = output.flatten(2, 3).to(query.dtype)
+            if perturbation_mask is not None:
+                output = torch.lerp(value, output, perturbation_mask)
         if gates is not None:
             shares = 2.0 * torch.sigmoid(gates)  # [B, Q, H]
             output = (output.unflatten(2, (attn.heads, -1)) * shares.unsqueeze(-1)).flatten(2, 3)
         return attn.to_out[1](attn.to_out[0](output))
+
+
+def _is_whole(mask: Tensor | None, all_perturbed: bool | None) -> bool:
+    """Whether a perturbation is of every video: its mask is 0 where there is one."""
+    if all_perturbed is not None:
+        return bool(all_perturbed)
+    return mask is not None and not bool(mask.any())
 
 
 _ROTATIONS: Mapping[str, Any] = {

@@ -101,7 +101,7 @@ def clean_latents(
         return step(output, timestep, sample, **kwargs)
 
     run = PipelineRun(pipe, short_call(pipe, output_type="latent", **changes))
-    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    watch = CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
     with patch.object(pipe.scheduler, "step", spy):
         frames = run.attempt({}, "", watch).output.frames
     return ours, theirs, frames

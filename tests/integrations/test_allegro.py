@@ -85,7 +85,7 @@ def test_the_clean_latent_is_the_schedulers_own(
     # The signature says whether a scheduler takes a generator.
     monkeypatch.setattr(pipe.scheduler, "step", wraps_signature(step, spy))
     run.attempt(
-        {}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+        {}, "", CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
     )
 
     assert len(ours) == len(theirs) == STEPS

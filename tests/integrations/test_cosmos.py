@@ -83,7 +83,7 @@ def test_the_clean_latent_of_the_first_version_is_its_schedulers(guidance_scale,
 
     call = short_call(pipe, output_type="latent", guidance_scale=guidance_scale)
     run = PipelineRun(pipe, call)
-    watch = CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+    watch = CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
     with patch.object(pipe.scheduler, "step", spy):
         run.attempt({}, "", watch)
     assert len(ours) == len(theirs) == STEPS

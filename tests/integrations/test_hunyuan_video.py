@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers.models.transformers import transformer_hunyuan_video
 
+from numina.combination import Combination
 from numina.errors import PromptError, UnsupportedModelError
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun
@@ -90,7 +91,7 @@ def test_true_guidance_has_an_unconditional_pass_behind_each_conditional_one(pip
 )
 def test_the_guidance_scale_is_that_of_the_unconditional_pass(pipe, call, scale):
     run = PipelineRun(pipe, run_kwargs(output_type="latent", **call))
-    assert run.guidance_scale() == scale
+    assert run.combination() == Combination(scale)
     forwards = run.attempt({}, "").cost.forwards
     assert forwards == (2 if scale > 1 else 1) * STEPS
 

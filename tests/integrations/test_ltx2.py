@@ -4,13 +4,16 @@ import pytest
 import torch
 from diffusers.models.transformers import transformer_ltx2
 
+from numina.attention.clean_prediction import CleanPrediction
 from numina.errors import UnsupportedModelError
 from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun
-from numina.integrations import Site, adapter_for
-from tests.calls import short_call
+from numina.integrations import Site, adapter_for, attached
+from numina.integrations.ltx2 import GuidedLTX2Processor
+from numina.pipeline import generate
+from tests.calls import short_call, wide_call
 from tests.families import LAYERS, STEPS
-from tests.integrations.seam_runs import latents, moments, seen_at, stock_attend, through_seam
+from tests.integrations.seam_runs import latents, moments, seen_at, stock_attend, tilted
 from tests.pipeline.wide_runs import Finds, counted
 from tests.run.given_nouns import NOUNS, guide
 from tests.tiny_ltx2 import tiny_ltx2
@@ -108,25 +111,113 @@ def test_the_sound_is_returned_beside_the_video(pipe):
         assert torch.equal(video.audio, plain.audio)
 
 
+# What a call leaves out is the pipeline's own default: guidance by perturbed layers, by a video
+# that does not hear the sound, and a deviation that is brought back.
+FURTHER = ("stg_scale", "modality_scale", "guidance_rescale")
+
+
+def further(call, **changes):
+    """A call with the pipeline's further guidance, the middle layer being perturbed."""
+    text_alone = {
+        name: value
+        for name, value in call.items()
+        if not name.removeprefix("audio_").startswith(FURTHER)
+    }
+    blocks = {"spatio_temporal_guidance_blocks": [1], "output_type": "latent"}
+    return {**text_alone, **blocks, **changes}
+
+
+def test_passes_for_comparison_are_told_apart(pipe):
+    seen = []
+
+    def record(query, key, value, moment, stock):
+        seen.append((moment.step, moment.branch, len(query)))
+        return stock(query, key, value)
+
+    transformer = pipe.transformer
+    with attached(transformer, {Site(1, "cross"): record}, adapter_for(transformer)) as clock:
+        pipe(**further(short_call(pipe)))
+    passes = [("both", 2), ("perturbed", 1), ("isolated", 1)]
+    assert seen == [(step, *each) for step in range(STEPS) for each in passes]
+    assert clock.forwards == 4 * STEPS
+
+
+@pytest.mark.parametrize("change", [None, tilted])
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "changes",
     [
-        ("stg_scale", 1.0),
-        ("audio_stg_scale", 1.0),
-        ("modality_scale", 3.0),
-        ("audio_modality_scale", 3.0),
-        ("guidance_rescale", 0.7),
+        {},
+        {"guidance_scale": 1.0, "audio_guidance_scale": 1.0},
+        {"stg_scale": 0.0, "audio_stg_scale": 1.0},
+        {"modality_scale": 1.0, "audio_modality_scale": 1.0},
+        {"guidance_rescale": 0.0},
     ],
+    ids=["all", "not by the text", "of the sound alone", "not by the sound", "not rescaled"],
 )
-def test_guidance_by_more_than_the_text_is_refused_before_the_run(name, value):
-    pipe = tiny_ltx2()
-    with pytest.raises(UnsupportedModelError, match=rf"{name}={value}.*; pass .*_?scale="):
-        PipelineRun(pipe, short_call(pipe, **{name: value}))
-    # It is what the pipeline does where nothing is said.
-    call = short_call(pipe)
-    del call[name]
-    with pytest.raises(UnsupportedModelError, match="guide by more than the text"):
-        PipelineRun(pipe, {key: value for key, value in call.items() if "scale" not in key})
+def test_the_clean_latent_is_what_the_pipeline_combines(pipe, changes, change, monkeypatch):
+    theirs, ours = [], []
+    back = pipe.convert_x0_to_velocity
+
+    def spy(sample, clean, index, scheduler):
+        if scheduler is pipe.scheduler:
+            theirs.append(clean)
+        return back(sample, clean, index, scheduler)
+
+    monkeypatch.setattr(pipe, "convert_x0_to_velocity", spy)
+    run = PipelineRun(pipe, further(short_call(pipe), **changes))
+    watch = CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
+    run.attempt({}, "", watch)
+    assert len(ours) == len(theirs) == STEPS
+    for mine, expected in zip(ours, theirs, strict=True):
+        tokens = mine.flatten(2).transpose(1, 2)
+        torch.testing.assert_close(tokens, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_perturbed_layer_attends_to_nothing_and_is_what_it_was():
+    pipe = tiny_ltx2("2.3")
+    plain = pipe(**further(short_call(pipe))).frames
+    transformer, seen = pipe.transformer, []
+
+    def record(query, key, value, moment, stock):
+        seen.append(moment.branch)
+        return stock(query, key, value)
+
+    with attached(transformer, {Site(1, "self"): record}, adapter_for(transformer)):
+        assert torch.equal(pipe(**further(short_call(pipe))).frames, plain)
+    assert set(seen) == {"both", "isolated"}
+
+
+@pytest.mark.parametrize("rows", [None, [0.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+def test_some_videos_of_a_batch_may_be_perturbed(rows):
+    attention = tiny_ltx2("2.3").transformer.transformer_blocks[1].attn1
+    video = torch.randn(2, 12, WIDTH, generator=torch.Generator().manual_seed(0))
+    mask = None if rows is None else torch.tensor(rows)[:, None, None]
+    plain = attention(video, perturbation_mask=mask)
+    stock = attention.processor
+    attention.set_processor(GuidedLTX2Processor(stock, stock_attend, LoopClockOfNothing(), 1))
+    assert torch.equal(attention(video, perturbation_mask=mask), plain)
+
+
+class LoopClockOfNothing:
+    """Tells no moment."""
+
+    def now(self, layer, joint=None, key_offset=None):
+        return None
+
+
+@pytest.mark.parametrize("mode", ["one-pass", "restart"])
+def test_counts_are_kept_under_the_pipelines_own_guidance(pipe, mode):
+    def run(found):
+        call = further(wide_call(pipe))
+        preset = Finds(found=found)
+        prompt, counts = call.pop("prompt"), {"cats": 3}
+        return generate(pipe, prompt, counts=counts, preset=preset, mode=mode, **call)
+
+    plain = pipe(**further(wide_call(pipe))).frames
+    assert torch.equal(run((3,)).frames, plain)
+    guided = run((2, 3))
+    assert guided.report.decision == "guided"
+    assert not torch.equal(guided.frames, plain)
 
 
 def test_what_would_move_the_nouns_is_refused_by_name():
@@ -135,10 +226,3 @@ def test_what_would_move_the_nouns_is_refused_by_name():
         PipelineRun(pipe, short_call(pipe, enable_prompt_enhancement=True))
     with pytest.raises(UnsupportedModelError, match="no learnable registers"):
         keys_of(tiny_ltx2(registers=None), "two cats", "cats")
-
-
-def test_a_perturbed_layer_is_refused_by_name():
-    pipe = tiny_ltx2("2.3")
-    perturbed = {"stg_scale": 1.0, "spatio_temporal_guidance_blocks": [1]}
-    with pytest.raises(UnsupportedModelError, match="layer 1 is perturbed"):
-        through_seam(pipe, {Site(1, "self"): stock_attend}, **perturbed)

@@ -89,7 +89,7 @@ def test_the_clean_latent_is_the_schedulers_own(pipe, guidance_scale, change, mo
     run = PipelineRun(pipe, call)
     monkeypatch.setattr(pipe.scheduler, "step", spy)
     run.attempt(
-        {}, "", CleanPrediction(run.guidance_scale, lambda _, clean: ours.append(clean), change)
+        {}, "", CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
     )
 
     assert len(ours) == len(theirs) == STEPS

@@ -94,7 +94,7 @@ def test_a_frame_that_is_given_without_noise_is_clean_from_the_start():
 
     pipe.scheduler.step = spy
     run = PipelineRun(pipe, short_call(pipe, output_type="latent"))
-    watch = CleanPrediction(run.guidance_scale, lambda _, latent: clean.append(latent))
+    watch = CleanPrediction(run.combination, lambda _, latent: clean.append(latent))
     frames = run.attempt({}, "", watch).output.frames
     assert len(clean) == len(outputs) == STEPS
     for ours, theirs in zip(clean, outputs, strict=True):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from numina.attention.clean_prediction import CleanPrediction
+from numina.combination import Combination
 from numina.generation.enforcement import Enforcement
 from numina.layout import Layout, LayoutEdit
 from numina.methods.paper import Paper
@@ -72,7 +73,7 @@ def test_a_look_is_not_shown_the_copies():
     """It sees what the model makes of the place, and the erased one gone."""
     enforcement = Enforcement(Robust(), RUN, text=None, num_nouns=1, mode="restart")
     enforcement.enforce([moved_over()])
-    looking = CleanPrediction(lambda: 1.0, inner=enforcement.erasure)
+    looking = CleanPrediction(Combination, inner=enforcement.erasure)
     clean = after(enforcement.grafted(looking), predicted(scene(FIRST, SECOND)))
     torch.testing.assert_close(clean, scene(FIRST, THIRD), atol=5e-3, rtol=0)
     torch.testing.assert_close(looking.latents, scene(FIRST), atol=5e-3, rtol=0)

@@ -9,6 +9,7 @@ from numina.attend import Moment, Prediction
 from numina.attention.capture import CaptureSpec, Recorder
 from numina.attention.clean_prediction import CleanPrediction
 from numina.attention.text import Text
+from numina.combination import Combination
 from numina.errors import CaptureMissedError
 from numina.video import VideoGrid
 from numina_kernels.key_groups import KeyGroups
@@ -177,13 +178,13 @@ class TestCleanPrediction:
 
     def test_both_branches_are_combined_as_the_pipeline_does(self):
         steps = []
-        clean = CleanPrediction(lambda: 4.0, lambda step, latents: steps.append(step))
+        clean = CleanPrediction(lambda: Combination(4.0), lambda step, latents: steps.append(step))
         self.feed(clean)
         guided = self.uncond + 4.0 * (self.cond - self.uncond)
         torch.testing.assert_close(clean.latents, self.latents - 0.5 * guided)
         assert steps == [3]
 
     def test_without_guidance_the_conditional_pass_is_enough(self):
-        clean = CleanPrediction(lambda: 1.0)
+        clean = CleanPrediction(Combination)
         clean(Prediction(0, 0.5, "cond", self.latents, self.cond))
         torch.testing.assert_close(clean.latents, self.latents - 0.5 * self.cond)
