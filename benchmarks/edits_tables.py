@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.edits import LIMITS
-from benchmarks.markdown import line, rule
+from benchmarks.markdown import line, rule, source
 from numina.evaluation.roles import role_of
 
 SIDES = ("below", "from")
@@ -30,16 +30,8 @@ def fates_table(root: Path, results: Path) -> list[str]:
         title = role_of(way).title.removeprefix("control: ")
         cells = (_cell(parts[name]) if name in parts else "" for name in PARTS)
         lines.append(line((title, FATES[fate], *cells)))
-    commit = file["commit"]
-    told = commit["commit"][:8] + ("+" if commit["dirty"] else "") if commit else "unknown"
     clips = len({row["seed"] for row in file["rows"]})
-    return [
-        *lines,
-        "",
-        f"<sub>From `{results.as_posix()}`: {clips} clips whose plain count is wrong, from seed "
-        f"{file['seed']}; torch {file['versions']['torch']}; diffusers "
-        f"{file['versions']['diffusers']}; commit {told}.</sub>",
-    ]
+    return [*lines, "", source(results, file, f"{clips} clips whose plain count is wrong")]
 
 
 def _cell(row: dict[str, Any]) -> str:

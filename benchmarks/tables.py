@@ -6,8 +6,8 @@ folder ``benchmarks/results/cpu/sprites-*`` with the KIND ``methods`` (the defau
 ``noise-levels``, ``noise-levels-counts``, ``noise-levels-confusion`` or ``noise-levels-agreement``.
 Or it is a file ``kernels-*`` there with the KIND ``wan`` or ``other-models``, ``kernels`` with
 the KIND ``machine-code`` or ``targets``, ``accounting`` with the KIND ``families`` or ``nouns``,
-a file ``edits*``, or a folder ``hard-worlds*`` with the KIND ``worlds``, ``published``,
-``hardship``, ``merging`` or ``looks``.
+a file ``edits*`` or ``crowds*``, or a folder ``hard-worlds*`` with the KIND ``worlds``,
+``published``, ``hardship``, ``merging`` or ``looks``.
 """
 
 import argparse
@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import (
     accounting_tables,
+    crowds_tables,
     edits_tables,
     hard_worlds_tables,
     kernel_tables,
@@ -34,6 +35,7 @@ MARKED = re.compile(
     r"(?P<body>.*?)(?P<tail>^<!-- /table -->)",
     re.DOTALL | re.MULTILINE,
 )
+CLIP_TABLES = {"edits": edits_tables.TABLES, "crowds": crowds_tables.TABLES}
 OPENED = re.compile(r"^<!-- table:", re.MULTILINE)
 
 
@@ -59,8 +61,8 @@ def _filled(match: re.Match[str], root: Path) -> str:
         tables, results = kernel_tables.CPU_TABLES, RESULTS / f"{name}.json"
     elif name == "accounting":
         tables, results = accounting_tables.TABLES, RESULTS
-    elif name.split("-")[0] == "edits":
-        tables, results = edits_tables.TABLES, RESULTS / f"{name}.json"
+    elif name.split("-")[0] in CLIP_TABLES:
+        tables, results = CLIP_TABLES[name.split("-")[0]], RESULTS / f"{name}.json"
     elif name.split("-")[:2] == ["hard", "worlds"]:
         tables, results = hard_worlds_tables.TABLES, RESULTS / name
     elif name.startswith("sprites-"):
@@ -68,7 +70,7 @@ def _filled(match: re.Match[str], root: Path) -> str:
     else:
         raise ValueError(
             f"there is no table of {name!r}; use accounting, kernels, a file "
-            "edits* or kernels-*, or a folder hard-worlds* or sprites-*"
+            "edits*, crowds* or kernels-*, or a folder hard-worlds* or sprites-*"
         )
     kind = kind or next(iter(tables))
     if kind not in tables:
