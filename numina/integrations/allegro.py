@@ -10,7 +10,7 @@ from diffusers.models.transformers.transformer_allegro import AllegroTransformer
 from diffusers.pipelines.allegro import pipeline_allegro
 from torch import Tensor, nn
 
-from numina.attend import Attend, Clock
+from numina.attend import Attend, Attention, Clock
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.refusals import (
@@ -19,8 +19,9 @@ from numina.integrations.refusals import (
     refuse_ignored_videos,
 )
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import TorchAttention, key_offset, mask_of_keys
+from numina.integrations.stock_attention import TorchAttention, mask_of_keys
 from numina.video import VideoGrid
+from numina_kernels.joint_sequence import JointSequence
 
 _REFUSED: Mapping[str, str] = MappingProxyType(
     {"timesteps": "replaces the scheduler's own steps; pass num_inference_steps instead"}
@@ -58,6 +59,9 @@ class AllegroAdapter(SeparateBlocks):
 class GuidedAllegroProcessor(GuidedProcessor, AllegroAttnProcessor2_0):
     """``AllegroAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
+    def stock(self, mask: Tensor | None, joint: JointSequence | None, within: bool) -> Attention:
+        return TorchAttention(mask)
+
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
         self,
@@ -80,8 +84,7 @@ class GuidedAllegroProcessor(GuidedProcessor, AllegroAttnProcessor2_0):
             key = apply_rotary_emb_allegro(key, *image_rotary_emb)
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        stock = TorchAttention(mask)
-        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
+        output = self.attention(query, key, value, mask)
         output = output.flatten(2).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from numina.attend import Attend, Attention, Clock
 from numina.integrations.adapter import Adapter, Site
+from numina.integrations.opaque import number_of, opaquely
+from numina.integrations.stock_attention import DispatchedAttention, key_offset
 from numina_kernels.joint_sequence import JointSequence
 
 
@@ -62,21 +64,55 @@ class GuidedProcessor:
         self.attend = attend
         self.clock = clock
         self.layer = layer
+        self._number = number_of(self)
 
-    # A step, a branch or a noise level in a compiled graph is a graph for each of them.
-    @torch.compiler.disable(
-        reason="numina looks and guides between the compiled parts of a block; compile them with "
-        "fullgraph=False"
-    )
+    def stock(self, mask: Tensor | None, joint: JointSequence | None, within: bool) -> Attention:
+        """The attention that the model itself would have computed, bit for bit.
+
+        Args:
+            mask: As ``attention`` got it.
+            joint: The same.
+            within: The same.
+        """
+        return DispatchedAttention(self._attention_backend, mask)
+
+    def key_offset(self, mask: Tensor | None, joint: JointSequence | None) -> Tensor | None:
+        """What a mask adds to each key, ``[B, K]`` float32, for a `Moment`."""
+        return key_offset(mask)
+
     def attention(
         self,
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        stock: Attention,
+        mask: Tensor | None = None,
         joint: JointSequence | None = None,
-        key_offset: Tensor | None = None,
+        *,
+        within: bool = False,
     ) -> Tensor:
-        """What the layer attends to now, ``[B, S, H, D]``; never part of a compiled graph."""
-        moment = self.clock.now(self.layer, joint, key_offset)
-        return self.attend(query, key, value, moment, stock)
+        """What the layer attends to now, ``[B, S, H, D]``.
+
+        Args:
+            query: ``[B, S, H, D]``, after norm and rotary embedding.
+            key: ``[B, K, H, D]``, the same.
+            value: ``[B, K, H, D]``.
+            mask: The model's own mask, as ``stock`` and ``key_offset`` understand it.
+            joint: Where text and video stand in one sequence, if they do.
+            within: Whether a video attends to itself alone, for models that ranks may share.
+        """
+        if torch.compiler.is_compiling():
+            return opaquely(self._number, query, key, value, mask, joint, within)
+        return self.attend_now(query, key, value, mask, joint, within)
+
+    def attend_now(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        joint: JointSequence | None,
+        within: bool,
+    ) -> Tensor:
+        """``attention``, outside of every graph."""
+        moment = self.clock.now(self.layer, joint, self.key_offset(mask, joint))
+        return self.attend(query, key, value, moment, self.stock(mask, joint, within))

@@ -13,7 +13,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXTransformer3DModel
 from torch import Tensor, nn
 
-from numina.attend import Attend, Clock
+from numina.attend import Attend, Attention, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
@@ -74,6 +74,9 @@ class GuidedCogVideoXProcessor(GuidedProcessor, CogVideoXAttnProcessor2_0):
         super().__init__(stock, attend, clock, layer)
         self.project = _PROJECTIONS[type(stock)]
 
+    def stock(self, mask: Tensor | None, joint: JointSequence | None, within: bool) -> Attention:
+        return TorchAttention(mask)
+
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
         self,
@@ -106,7 +109,7 @@ class GuidedCogVideoXProcessor(GuidedProcessor, CogVideoXAttnProcessor2_0):
                 video.copy_(apply_rotary_emb(video, image_rotary_emb))
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        output = self.attention(query, key, value, TorchAttention(), joint)
+        output = self.attention(query, key, value, joint=joint)
         output = attn.to_out[1](attn.to_out[0](output.flatten(2)))
         return output[:, joint.video_rows], output[:, joint.text_rows]
 

@@ -20,9 +20,9 @@ from numina.integrations.joint_tokens import offset_of
 from numina.integrations.noise import TIMESTEPS
 from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
+from numina_kernels.joint_sequence import JointSequence
 
 # Stands for the prompt where the chat template is taken apart; no prompt holds it.
 _SLOT = "\0"
@@ -90,6 +90,9 @@ class CosmosAdapter(SeparateBlocks):
 class GuidedCosmosProcessor(GuidedProcessor, CosmosAttnProcessor2_0):
     """``CosmosAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
+    def key_offset(self, mask: Tensor | None, joint: JointSequence | None) -> Tensor | None:
+        return None if mask is None else offset_of(mask[:, 0, 0].bool())
+
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
         self,
@@ -112,9 +115,7 @@ class GuidedCosmosProcessor(GuidedProcessor, CosmosAttnProcessor2_0):
             )
 
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        stock = DispatchedAttention(self._attention_backend, attention_mask)
-        offset = None if attention_mask is None else offset_of(attention_mask[:, 0, 0].bool())
-        output = self.attention(query, key, value, stock, key_offset=offset)
+        output = self.attention(query, key, value, attention_mask)
         output = output.flatten(2, 3).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

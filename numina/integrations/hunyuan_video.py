@@ -18,7 +18,6 @@ from numina.integrations.adapter import Adapter, ForwardPass, Site
 from numina.integrations.blocks import GuidedProcessor
 from numina.integrations.joint_tokens import in_heads, offset_of, video_first
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
@@ -98,6 +97,9 @@ class HunyuanVideoAdapter(Adapter):
 class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0):
     """``HunyuanVideoAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
+    def key_offset(self, mask: Tensor | None, joint: JointSequence | None) -> Tensor | None:
+        return None if mask is None else offset_of(mask[:, 0, 0])
+
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
         self,
@@ -113,9 +115,7 @@ class GuidedHunyuanVideoProcessor(GuidedProcessor, HunyuanVideoAttnProcessor2_0)
         query, key, value = project(
             attn, hidden_states, encoder_hidden_states, image_rotary_emb, joint
         )
-        stock = DispatchedAttention(self._attention_backend, attention_mask)
-        offset = offset_of(attention_mask[:, 0, 0])
-        output = self.attention(query, key, value, stock, joint, offset)
+        output = self.attention(query, key, value, attention_mask, joint)
         output = output.flatten(2, 3).to(query.dtype)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         if has_two:

@@ -16,7 +16,7 @@ from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import (
 )
 from torch import Tensor, nn
 
-from numina.attend import Attend, Clock
+from numina.attend import Attend, Attention, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
@@ -115,6 +115,13 @@ class HunyuanVideo15Adapter(JointBlocks):
 class GuidedHunyuanVideo15Processor(GuidedProcessor, HunyuanVideo15AttnProcessor2_0):
     """``HunyuanVideo15AttnProcessor2_0`` whose scores and softmax are an ``Attend``'s."""
 
+    def stock(self, mask: Any, joint: Any, within: bool) -> Attention:
+        return _AmongValid(self._attention_backend, mask, joint)
+
+    def key_offset(self, mask: Any, joint: Any) -> Tensor:
+        offset: Tensor = joint.key_offset(offset_of(mask))
+        return offset
+
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
         self,
@@ -128,10 +135,7 @@ class GuidedHunyuanVideo15Processor(GuidedProcessor, HunyuanVideo15AttnProcessor
         query, key, value = dual_stream(
             attn, hidden_states, encoder_hidden_states, image_rotary_emb, joint
         )
-        valid = attention_mask.bool()
-        stock = _AmongValid(self._attention_backend, valid, joint)
-        offset = joint.key_offset(offset_of(valid))
-        output = self.attention(query, key, value, stock, joint, offset)
+        output = self.attention(query, key, value, attention_mask.bool(), joint)
         output = output.flatten(2, 3).to(query.dtype)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         return attn.to_out[1](attn.to_out[0](video)), attn.to_add_out(text)

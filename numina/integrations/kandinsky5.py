@@ -18,7 +18,6 @@ from numina.integrations.adapter import ForwardPass, Site
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import DispatchedAttention
 from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 
@@ -119,8 +118,7 @@ class GuidedKandinsky5Processor(GuidedProcessor, Kandinsky5AttnProcessor):
         key = attn.key_norm(key.float()).type_as(key)
         if rotary_emb is not None:
             query, key = rotate(query, rotary_emb), rotate(key, rotary_emb)
-        stock = DispatchedAttention(self._attention_backend, parallel=self._parallel_config)
-        output = self.attention(query, key, value, stock)
+        output = self.attention(query, key, value)
         return attn.out_layer(output.flatten(-2).type_as(query))
 
 

@@ -20,7 +20,7 @@ from numina.integrations.blocks import GuidedProcessor
 from numina.integrations.ltx_video import LTXVideoAdapter
 from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
+from numina.integrations.stock_attention import mask_of_keys
 from numina.prompt.tokens import PromptFrame
 
 _STOCK = (LTX2AudioVideoAttnProcessor, LTX2PerturbedAttnProcessor)
@@ -92,9 +92,8 @@ class GuidedLTX2Processor(GuidedProcessor, LTX2PerturbedAttnProcessor):
                 rotate = _ROTATIONS[attn.rope_type]
                 query = rotate(query, query_rotary_emb)
                 key = rotate(key, query_rotary_emb if key_rotary_emb is None else key_rotary_emb)
-            tokens = (x.unflatten(2, (attn.heads, -1)) for x in (query, key, value))
-            stock = DispatchedAttention(self._attention_backend, mask)
-            output = self.attention(*tokens, stock, key_offset=key_offset(mask))
+            query, key, keyed = (x.unflatten(2, (attn.heads, -1)) for x in (query, key, value))
+            output = self.attention(query, key, keyed, mask)
             output = output.flatten(2, 3).to(query.dtype)
             if perturbation_mask is not None:
                 output = torch.lerp(value, output, perturbation_mask)

@@ -17,7 +17,7 @@ from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
 from numina.integrations.refusals import refuse_arguments, refuse_conditioning, refuse_mixed_masks
 from numina.integrations.seam import require_stock
-from numina.integrations.stock_attention import DispatchedAttention, key_offset, mask_of_keys
+from numina.integrations.stock_attention import mask_of_keys
 from numina.video import VideoGrid
 
 _CONDITIONED = "makes the video from given frames, which is not supported yet; use LTXPipeline"
@@ -92,8 +92,7 @@ class GuidedLTXVideoProcessor(GuidedProcessor, LTXVideoAttnProcessor):
             x.unflatten(2, (attn.heads, -1)) for x in (query, key, attn.to_v(keys))
         )
 
-        stock = DispatchedAttention(self._attention_backend, mask)
-        output = self.attention(query, key, value, stock, key_offset=key_offset(mask))
+        output = self.attention(query, key, value, mask)
         output = output.flatten(2).type_as(query)
         return attn.to_out[1](attn.to_out[0](output))
 

@@ -44,6 +44,13 @@ class MochiAdapter(JointBlocks):
 class GuidedMochiProcessor(GuidedProcessor, MochiAttnProcessor2_0):
     """``MochiAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
+    def stock(self, mask: Any, joint: Any, within: bool) -> Attention:
+        return _attention_to(mask, joint)
+
+    def key_offset(self, mask: Any, joint: Any) -> Tensor:
+        offset: Tensor = joint.key_offset(offset_of(mask))
+        return offset
+
     def __call__(
         self,
         attn: Any,
@@ -63,9 +70,7 @@ class GuidedMochiProcessor(GuidedProcessor, MochiAttnProcessor2_0):
         key = torch.cat([key, attn.norm_added_k(text_key)], dim=1)
         value = torch.cat([value, text_value], dim=1)
 
-        valid = attention_mask != 0
-        stock, offset = _attention_to(valid, joint), joint.key_offset(offset_of(valid))
-        output = self.attention(query, key, value, stock, joint, offset).flatten(2)
+        output = self.attention(query, key, value, attention_mask != 0, joint).flatten(2)
         video, text = output[:, joint.video_rows], output[:, joint.text_rows]
         video = attn.to_out[1](attn.to_out[0](video))
         # The last block has no use for the text.

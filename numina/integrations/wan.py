@@ -15,7 +15,7 @@ from diffusers.models.transformers.transformer_wan_vace import WanVACETransforme
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor, nn
 
-from numina.attend import Attend, Clock
+from numina.attend import Attend, Attention, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
@@ -23,6 +23,7 @@ from numina.integrations.refusals import refuse_arguments
 from numina.integrations.seam import require_stock
 from numina.integrations.stock_attention import DispatchedAttention
 from numina.video import VideoGrid
+from numina_kernels.joint_sequence import JointSequence
 
 # Keys of the text behind those of an image; diffusers has the number in its code.
 _TEXT_KEYS = 512
@@ -113,6 +114,15 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
     projections = staticmethod(_get_qkv_projections)
     image_projections = staticmethod(_get_added_kv_projections)
 
+    def stock(self, mask: Tensor | None, joint: JointSequence | None, within: bool) -> Attention:
+        # A rank holds a slice of the patches, but all of the text.
+        ranks = self._parallel_config if within else None
+        return DispatchedAttention(self._attention_backend, mask, ranks)
+
+    def key_offset(self, mask: Tensor | None, joint: JointSequence | None) -> None:
+        # Its pipelines mask nothing; a mask of somebody else's goes to the model's own attention.
+        return None
+
     def __call__(
         self,
         attn: Any,
@@ -135,10 +145,8 @@ class GuidedWanProcessor(GuidedProcessor, WanAttnProcessor):
             query, key = rotate(query, *rotary_emb), rotate(key, *rotary_emb)
 
         seen = None if image is None else self._seen_of_image(attn, query, image)
-        # A rank holds a slice of the patches, but all of the text.
-        ranks = self._parallel_config if encoder_hidden_states is None else None
-        stock = DispatchedAttention(self._attention_backend, attention_mask, ranks)
-        output = self.attention(query, key, value, stock)
+        within = encoder_hidden_states is None
+        output = self.attention(query, key, value, attention_mask, within=within)
         output = output.flatten(2, 3).type_as(query)
         if seen is not None:
             output = output + seen
