@@ -194,7 +194,7 @@ MODELS = (
           "image; shift as known of the models"),
     Model("LTX-Video 0.9", "LTXVideoTransformer3DModel", {}, (32, 8),
           size(512, 704, 161, 128), LTX_VIDEO),
-    Model("LTX-2", "LTX2VideoTransformer3DModel", {}, (32, 8),
+    Model("LTX-2, by text alone", "LTX2VideoTransformer3DModel", {}, (32, 8),
           size(512, 768, 121, 1024, 30), LTX_2),
     Model("Mochi", "MochiTransformer3DModel", {}, (8, 6), size(480, 848, 85, 256, 64), MOCHI,
           "defaults of diffusers' class; 85 frames as its example has them"),

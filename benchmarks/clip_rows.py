@@ -22,7 +22,7 @@ def record_clips(
 ) -> int:
     """Write the rows of one clip after the other, and what they come to, to one JSON file.
 
-    A file that is there already, of the same seeds and made by the same code, is gone on with.
+    A file that is there already, of the same benchmark, seeds and commit, is gone on with.
 
     Args:
         description: For ``--help``.
@@ -35,7 +35,12 @@ def record_clips(
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--seed", type=int, default=REPORTING_SEED)
     options = parser.parse_args(arguments)
-    made_with = {"seed": options.seed, "commit": commit(), "versions": versions()}
+    made_with = {
+        "benchmark": description,
+        "seed": options.seed,
+        "commit": commit(),
+        "versions": versions(),
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         rows, done = _made_before(options.out, made_with)
@@ -62,13 +67,14 @@ def _made_before(out: Path, made_with: dict[str, Any]) -> tuple[Rows, int]:
     """The rows of a file, and of how many clips they are; none where there is no file.
 
     Raises:
-        ValueError: If the file is of other seeds or other code.
+        ValueError: If the file is of another benchmark, of other seeds or of other code.
     """
     if not out.exists():
         return [], 0
     found = json.loads(out.read_text(encoding="utf-8"))
+    changed = found.get("commit") is not None and found["commit"]["dirty"]
     for name, value in made_with.items():
-        if found.get(name) != value:
+        if found.get(name) != value or (changed and name == "commit"):
             raise ValueError(
                 f"{out} was made with {name} {found.get(name)!r}, this run has {value!r}; "
                 "name another file with --out"

@@ -41,7 +41,8 @@ class Moment:
     Attributes:
         step: Denoising step, 0-based; not the scheduler's timestep.
         noise: Noise level (the flow-matching sigma) of the step, 1 at pure noise, 0 at the end.
-        branch: Guidance pass, ``"cond"``, ``"uncond"``, ``"both"`` at once, or for comparison.
+        branch: Guidance pass: ``"cond"``, ``"uncond"``, ``"both"`` at once, ``"perturbed"`` or
+            ``"isolated"``.
         layer: Index of the transformer block.
         grid: Patches of the video that attends.
         joint: Where text and video stand in the one sequence of a joint attention; None where

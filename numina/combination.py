@@ -17,13 +17,16 @@ class Combination:
 
         x = c + (scale - 1) (c - u) + perturbed (c - p) + isolated (c - q),
 
-    and then ``(1 - rescale + rescale std(c) / std(x)) x``, the deviations being those of a video.
+    and then ``(1 - rescale + rescale std(c) / std(x)) x``, each video having its own standard
+    deviations.
 
     Attributes:
         scale: Of classifier-free guidance; 1 where there is no unconditional pass.
-        perturbed: Weight of what a pass with perturbed layers lacks.
-        isolated: Weight of what a pass lacks that sees nothing beside the video.
-        rescale: How far the deviation is brought back to that of the conditional pass, 0..1.
+        perturbed: Scale of spatio-temporal guidance (STG), by a pass with perturbed layers.
+        isolated: Scale of modality guidance less 1, by a pass in which the video does not attend
+            to the sound.
+        rescale: ``guidance_rescale``: how far the standard deviation is brought back to that of
+            the conditional pass. Not positive leaves it, as diffusers has it.
     """
 
     scale: float = 1.0
@@ -57,7 +60,7 @@ class Combination:
             combined = combined + self.perturbed * (given - clean["perturbed"])
         if "isolated" in self.branches:
             combined = combined + self.isolated * (given - clean["isolated"])
-        if self.rescale == 0:
+        if self.rescale <= 0:
             return combined
         within = tuple(range(1, combined.ndim))
         ratio = given.std(within, keepdim=True) / combined.std(within, keepdim=True)

@@ -31,6 +31,7 @@ class CleanPrediction:
         self._combination = combination
         self._on_step = on_step
         self._inner = inner
+        self._step: int | None = None
         self._passes: dict[Branch, Tensor] = {}
         self.latents: Tensor | None = None
 
@@ -42,12 +43,15 @@ class CleanPrediction:
 
     def _take(self, prediction: Prediction, velocity: Tensor) -> None:
         combination = self._combination()
-        clean = prediction.latents - prediction.noise * velocity
+        # The differences of the passes are multiplied, and so would be what is rounded off here.
+        clean = prediction.latents.float() - prediction.noise * velocity.float()
+        if prediction.step != self._step:
+            self._step, self._passes = prediction.step, {}
         # Of Wan's two transformers one may be guided and the other not: all passes are made.
         for branch, own in _parts(prediction.branch, clean).items():
             if branch in combination.branches:
                 self._passes[branch] = own
-        if len(self._passes) < len(combination.branches):
+        if combination.branches - self._passes.keys():
             return
         self.latents = combination.of(self._passes)
         self._passes = {}

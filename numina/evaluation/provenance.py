@@ -20,12 +20,16 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, Any] | None:
-    """The commit of this code and whether files were changed since; None outside a checkout."""
+    """The commit of this code and whether files were changed since; None outside a checkout.
+
+    Result files are not code: a benchmark does not change what it is made by.
+    """
     here = Path(__file__)
     # A package that is merely installed below someone's repository has no commit of its own.
     if _git("ls-files", "--error-unmatch", here.name) is None:
         return None
-    head, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    head = _git("rev-parse", "HEAD")
+    status = _git("status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results")
     return None if head is None else {"commit": head, "dirty": bool(status)}
 
 

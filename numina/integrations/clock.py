@@ -115,7 +115,10 @@ class LoopClock:
 
     def _begin_unannounced(self, forward: ForwardPass) -> None:
         timestep, order = self._timestep(forward), self._adapter.unannounced_branches()
-        holds_both = len(forward.latents) != self._videos
+        rows = len(forward.latents)
+        holds_both = rows != self._videos
+        if holds_both and "both" not in order:
+            raise self._unexpected(rows, "one row for each video is expected")
         if timestep != self._unannounced_at or holds_both:
             self._unannounced_at, self._unannounced_passes = timestep, 0
             self._step += 1
@@ -137,12 +140,16 @@ class LoopClock:
         if self._announced != "both":
             return self._announced
         if rows not in (self._videos, 2 * self._videos):
-            raise UnsupportedModelError(
-                f"videos is {self._videos}, but a forward pass has a batch of {rows}, where one "
-                "row for each video is expected, or two with classifier-free guidance; pass "
-                "videos= as the pipeline makes them"
+            raise self._unexpected(
+                rows, "one row for each video is expected, or two with classifier-free guidance"
             )
         return "cond" if rows == self._videos else "both"
+
+    def _unexpected(self, rows: int, expected: str) -> UnsupportedModelError:
+        return UnsupportedModelError(
+            f"videos is {self._videos}, but a forward pass has a batch of {rows}, where "
+            f"{expected}; pass videos= as the pipeline makes them"
+        )
 
     def after_forward(
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any

@@ -1,9 +1,10 @@
-"""Cosmos 1.0 and 2.5: branches that nothing announces, and timesteps that are no thousandths."""
+"""Cosmos 1.0 and 2.5: branches that nothing announces, and timesteps other than 1000 sigma."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from diffusers import Cosmos2_5_PredictBasePipeline, CosmosTextToWorldPipeline
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_cosmos import (
@@ -41,12 +42,21 @@ class CosmosAdapter(SeparateBlocks):
 
     def timesteps(self, forward: ForwardPass) -> Tensor:
         timesteps = super().timesteps(forward)
-        # From 2.0 on the model is told the noise level itself; for every frame, [B, 1, F, 1, 1].
-        return timesteps if timesteps.ndim == 1 else timesteps.flatten(1) * TIMESTEPS
+        # 1.0 has no given frames; 2.5 is told sigma itself, for every frame if [B, 1, F, 1, 1].
+        if forward.arguments.get("condition_mask") is None:
+            return timesteps
+        return (timesteps.flatten(1) if timesteps.ndim > 1 else timesteps) * TIMESTEPS
 
     def check(self, transformer: nn.Module, call: Mapping[str, Any]) -> None:
         refuse_arguments(call, _REFUSED)
         config: Any = transformer.config
+        videos, prompt = call.get("num_videos_per_prompt", 1), call.get("prompt")
+        if config.use_crossattn_projection and videos != 1 and not isinstance(prompt, str):
+            raise UnsupportedModelError(
+                f"num_videos_per_prompt={videos!r} with a list of prompts: Cosmos 2.5 pipelines "
+                "have a sigma for each prompt, and not for each video; repeat each prompt in the "
+                "list instead"
+            )
         if config.img_context_dim_in:
             raise UnsupportedModelError(
                 f"this Cosmos has img_context_dim_in {config.img_context_dim_in}: it attends to an "
@@ -91,7 +101,9 @@ class GuidedCosmosProcessor(GuidedProcessor, CosmosAttnProcessor2_0):
     """``CosmosAttnProcessor2_0`` whose scores and softmax are computed by an ``Attend``."""
 
     def key_offset(self, mask: Tensor | None, joint: JointSequence | None) -> Tensor | None:
-        return None if mask is None else offset_of(mask[:, 0, 0].bool())
+        if mask is None or mask.dtype != torch.bool:
+            return super().key_offset(mask, joint)
+        return offset_of(mask[:, 0, 0])
 
     # Attention.forward drops keyword arguments that are not in this signature.
     def __call__(
@@ -99,7 +111,7 @@ class GuidedCosmosProcessor(GuidedProcessor, CosmosAttnProcessor2_0):
         attn: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,  # [B, 1, 1, K] boolean
+        attention_mask: Tensor | None = None,  # [B, 1, 1, K], boolean or added
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         keys = hidden_states if encoder_hidden_states is None else encoder_hidden_states

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from diffusers import LTX2Pipeline
 from diffusers.models.transformers.transformer_ltx2 import (
     LTX2AudioVideoAttnProcessor,
     LTX2PerturbedAttnProcessor,
@@ -44,6 +45,11 @@ class LTX2Adapter(LTXVideoAdapter):
         return prompt.strip()
 
     def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
+        if not isinstance(pipe, LTX2Pipeline):
+            raise UnsupportedModelError(
+                f"{type(pipe).__name__} gives the model more than the text, which was not tried; "
+                "use LTX2Pipeline"
+            )
         # Registers take the place of the padding, behind the text wherever the tokenizer pads.
         registers = pipe.connectors.config.video_connector_num_learnable_registers
         if registers is None:
@@ -85,7 +91,7 @@ class GuidedLTX2Processor(GuidedProcessor, LTX2PerturbedAttnProcessor):
         gates = None if attn.to_gate_logits is None else attn.to_gate_logits(hidden_states)
         output = value = attn.to_v(keys)
         # A perturbed video hands on its values, and attends to nothing.
-        if not _is_whole(perturbation_mask, all_perturbed):
+        if not _all_perturbed(perturbation_mask, all_perturbed):
             mask = mask_of_keys(attn, attention_mask, keys, self.layer)
             query, key = attn.norm_q(attn.to_q(hidden_states)), attn.norm_k(attn.to_k(keys))
             if query_rotary_emb is not None:
@@ -103,10 +109,10 @@ class GuidedLTX2Processor(GuidedProcessor, LTX2PerturbedAttnProcessor):
         return attn.to_out[1](attn.to_out[0](output))
 
 
-def _is_whole(mask: Tensor | None, all_perturbed: bool | None) -> bool:
-    """Whether a perturbation is of every video: its mask is 0 where there is one."""
-    if all_perturbed is not None:
-        return bool(all_perturbed)
+def _all_perturbed(mask: Tensor | None, told: bool | None) -> bool:
+    """Whether every video is perturbed: the mask is 0 for those that are."""
+    if told is not None:
+        return bool(told)
     return mask is not None and not bool(mask.any())
 
 

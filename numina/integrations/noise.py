@@ -13,8 +13,8 @@ for the model, so that it is given the same ``x``. So looks, verdicts and schedu
 levels, mean the same signal-to-noise ratio in every model. With ``s`` the shares are known:
 ``a = (1 - s) (a + b)``, ``b = s (a + b)`` and ``a + b = 1 / sqrt((1 - s)**2 + s**2)``. Mochi counts
 the other way, from noise to clean: it is told ``1 - s`` and predicts ``-u``. Preconditioned as by
-Karras et al. (arXiv 2206.00364), a model is given such an ``x`` too, of a clean latent of deviation
-``sigma_data``, and predicts ``-v``; its timestep is ``log(sigma) / 4`` with
+Karras et al. (EDM, arXiv 2206.00364), a model is given such an ``x`` too, of a clean latent of
+standard deviation ``sigma_data``, and predicts ``-v``; its timestep is ``log(sigma) / 4`` with
 ``sigma = sigma_data b / a``.
 """
 
@@ -141,10 +141,10 @@ class EpsilonNoise(AlphaBarNoise):
 
 @dataclass(frozen=True)
 class PreconditionedNoise(VariancePreserving):
-    """Noise of any size, scaled for the model, which predicts the negative of v.
+    """EDM preconditioning (arXiv 2206.00364): sigma is unbounded, and the model predicts -v.
 
     Attributes:
-        sigma_data: Deviation of the clean latent.
+        sigma_data: Standard deviation of the clean latent.
     """
 
     sigma_data: float
@@ -176,8 +176,8 @@ def noise_scale(scheduler: Any) -> NoiseScale:
 
     Raises:
         UnsupportedModelError: If it is neither flow matching nor variance-preserving with
-            v-prediction or epsilon, or begins where epsilon says nothing of the clean latent, or
-            counts in noise levels without bound.
+            v-prediction or epsilon, nor ``EDMEulerScheduler`` with epsilon, or begins where
+            epsilon says nothing of the clean latent.
     """
     prediction = getattr(scheduler.config, "prediction_type", "flow_prediction")
     if prediction == "flow_prediction" and hasattr(scheduler, "sigmas"):
@@ -194,5 +194,6 @@ def noise_scale(scheduler: Any) -> NoiseScale:
     raise UnsupportedModelError(
         f"{type(scheduler).__name__} with prediction_type {prediction!r} has no noise levels that "
         "numina can read; use a flow-matching scheduler, v_prediction as CogVideoX has it, or "
-        "epsilon without a step of zero signal (rescale_betas_zero_snr)"
+        "epsilon without a step of zero signal (rescale_betas_zero_snr), or EDMEulerScheduler with "
+        "epsilon"
     )

@@ -13,7 +13,7 @@ _WHOLE = ("scheduler", "tokenizer")
 _INSISTED_ON = ("safety_checker",)
 
 
-class LeftOut:
+class _LeftOut:
     """In the place of a part that a pipeline insists on, and that nothing is read from."""
 
 
@@ -45,7 +45,7 @@ def outline_pipeline(
         if name.startswith("_") or not isinstance(found, list):
             continue
         library, kind = found
-        parts[name] = LeftOut() if name in _INSISTED_ON else None
+        parts[name] = None
         if library is None or name not in _EMPTY + _WHOLE:
             continue
         part: Any = getattr(importlib.import_module(library), kind)
@@ -61,5 +61,6 @@ def outline_pipeline(
             raise FormatError(f"{model}: {name} cannot be read: {error}".splitlines()[0]) from error
     settings = {name: value for name, value in index.items() if not isinstance(value, list)}
     accepted = pipeline_class._get_signature_keys(pipeline_class)
+    parts |= {name: _LeftOut() for name in _INSISTED_ON if name in {*accepted[0], *accepted[1]}}
     optional = {name: settings[name] for name in accepted[1] if name in settings}
     return pipeline_class(**parts, **optional), place

@@ -24,7 +24,7 @@ def _of_one_commit(monkeypatch):
 def record(tmp_path):
     """Records clips into one file; tells which seeds were made, and stops at one of them."""
 
-    def record(*arguments, stop_at=None):
+    def record(*arguments, stop_at=None, told="Some clips."):
         made = []
 
         def rows_of(pipe, suite, seed):
@@ -39,7 +39,7 @@ def record(tmp_path):
 
         out = ["--out", str(tmp_path / "new" / "file.json")]
         with suppress(StoppedError):
-            record_clips("Some clips.", rows_of, summary_of, [*out, *arguments])
+            record_clips(told, rows_of, summary_of, [*out, *arguments])
         return made
 
     record.file = tmp_path / "new" / "file.json"
@@ -58,13 +58,22 @@ def test_a_stopped_run_is_gone_on_with(record):
     assert [path.name for path in record.file.parent.iterdir()] == ["file.json"]
 
 
-@pytest.mark.parametrize("other", ["seed", "commit"])
-def test_rows_of_other_seeds_or_other_code_are_not_mixed(record, other, monkeypatch, capsys):
+@pytest.mark.parametrize("other", ["seed", "commit", "benchmark"])
+def test_rows_of_another_kind_are_not_mixed(record, other, monkeypatch, capsys):
     record("--seed", "3", "--prompts", "2")
     before = record.file.read_bytes()
     if other == "commit":
-        monkeypatch.setattr(clip_rows, "commit", lambda: {**MADE_BY, "dirty": True})
+        monkeypatch.setattr(clip_rows, "commit", lambda: {**MADE_BY, "commit": "4e5f6a7b"})
+    told = "Other clips." if other == "benchmark" else "Some clips."
     with pytest.raises(SystemExit):
-        record("--seed", "4" if other == "seed" else "3", "--prompts", "3")
+        record("--seed", "4" if other == "seed" else "3", "--prompts", "3", told=told)
     assert f"was made with {other} " in capsys.readouterr().err
     assert record.file.read_bytes() == before
+
+
+def test_nobody_knows_what_code_changed_since_a_commit(record, monkeypatch, capsys):
+    monkeypatch.setattr(clip_rows, "commit", lambda: {**MADE_BY, "dirty": True})
+    record("--prompts", "1")
+    with pytest.raises(SystemExit):
+        record("--prompts", "2")
+    assert "was made with commit " in capsys.readouterr().err

@@ -20,19 +20,17 @@ def test_cases_ask_for_more_than_the_model_has_learned_and_all_counts_in_turn():
 
 
 ROWS = [
-    {"seed": 0, "asked": 9, "way": "plain", "refused": False, "counts": [8, 8]},
-    {"seed": 0, "asked": 9, "way": "restart", "refused": False, "counts": [9, 8]},
-    {"seed": 1, "asked": 16, "way": "plain", "refused": False, "counts": [16, 8]},
-    {"seed": 1, "asked": 16, "way": "restart", "refused": True, "counts": [16, 8]},
-    {"seed": 1, "asked": 16, "way": "one pass", "refused": True, "counts": [16, 8]},
+    {"seed": 0, "asked": 9, "way": "plain", "decision": "plain", "counts": [8, 8]},
+    {"seed": 0, "asked": 9, "way": "restart", "decision": "guided", "counts": [9, 8]},
+    {"seed": 1, "asked": 16, "way": "plain", "decision": "plain", "counts": [16, 8]},
+    {"seed": 1, "asked": 16, "way": "restart", "decision": "unguided", "counts": [16, 8]},
 ]
 
 
-def test_shares_are_of_the_frames_of_the_clips_that_had_room():
+def test_shares_are_of_all_frames_also_where_nothing_could_be_done():
     assert summary_of(ROWS) == [
-        {"way": "plain", "clips": 2, "refused": 0, "right": 0.25, "error": 2.5},
-        {"way": "restart", "clips": 2, "refused": 1, "right": 0.5, "error": 0.5},
-        {"way": "one pass", "clips": 1, "refused": 1, "right": None, "error": None},
+        {"way": "plain", "clips": 2, "unguided": 0, "right": 0.25, "error": 2.5},
+        {"way": "restart", "clips": 2, "unguided": 1, "right": 0.5, "error": 2.25},
     ]
 
 
@@ -43,9 +41,5 @@ def test_the_table_has_a_line_for_every_way(tmp_path):
     path = tmp_path / RESULTS / "crowds-again.json"
     path.write_text(json.dumps({**file, "summary": summary_of(ROWS), "rows": ROWS}))
     lines = filled("<!-- table:crowds-again -->\n<!-- /table -->\n", tmp_path).splitlines()
-    assert lines[3:6] == [
-        "| plain | 0.25 | 2.50 | 0 of 2 |",
-        "| restart | 0.50 | 0.50 | 1 of 2 |",
-        "| one pass |  |  | 1 of 1 |",
-    ]
+    assert lines[3:5] == ["| plain | 0.25 | 2.50 | 0 of 2 |", "| restart | 0.50 | 2.25 | 1 of 2 |"]
     assert "2 clips, from seed 100000; torch 2.13.0" in lines[-2]

@@ -13,7 +13,7 @@ from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for, attached
 from tests.calls import short_call
-from tests.integrations.seam_runs import clean_latents, latents, moments, seen_at, tilted
+from tests.integrations.seam_runs import latents, moments, seen_at, tilted
 from tests.tiny_cosmos import TEXT_DIM, tiny_cosmos, tiny_transformer
 from tests.tiny_wan import tiny_autoencoder
 
@@ -91,14 +91,24 @@ def test_the_clean_latent_of_the_first_version_is_its_schedulers(guidance_scale,
         torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("change", [None, tilted])
-@pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
-def test_the_clean_latent_of_a_flow_is_where_the_scheduler_would_go(guidance_scale, change):
-    ours, theirs, frames = clean_latents(tiny_cosmos("2.5"), change, guidance_scale=guidance_scale)
-    assert len(ours) == len(theirs) == STEPS
-    for mine, expected in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(ours[-1], frames, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("changes", [{}, {"conditional_frame_timestep": -1.0}])
+@pytest.mark.parametrize("videos", [1, 2])
+def test_the_second_version_may_tell_sigma_by_frame_or_by_video(changes, videos):
+    """Nothing is given here, so that it is the same."""
+    pipe = tiny_cosmos("2.5")
+    call = short_call(pipe, num_videos_per_prompt=videos, **changes)
+    seen = []
+
+    def record(query, key, value, moment, stock):
+        seen.append((moment.noise, len(query)))
+        return stock(query, key, value)
+
+    transformer, site = pipe.transformer, Site(0, "cross")
+    with attached(transformer, {site: record}, adapter_for(transformer), videos=videos):
+        pipe(**call)
+    levels = PipelineRun(pipe, call, videos=videos).noises
+    assert [noise for noise, _ in seen[::2]] == pytest.approx(levels, rel=1e-5)
+    assert {rows for _, rows in seen} == {videos}
 
 
 @pytest.mark.parametrize("prompt", ["three cats", "  three  cats & two dogs on the grass "])
@@ -132,15 +142,17 @@ def test_a_noun_that_the_template_leaves_no_room_for_is_refused():
         )
 
 
-def test_masked_text_is_told_and_left_masked():
+@pytest.mark.parametrize("is_added", [False, True], ids=["boolean", "added"])
+def test_masked_text_is_told_and_left_masked(is_added):
     transformer = tiny_transformer()
     torch.manual_seed(1)
     video, text = torch.randn(2, 16, 3, 4, 4), torch.randn(2, 5, TEXT_DIM)
     kept = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    mask = torch.zeros(kept.shape).masked_fill(~kept, -torch.inf) if is_added else kept
     told = []
 
     def run():
-        return transformer(video, torch.ones(2), text, attention_mask=kept).sample
+        return transformer(video, torch.ones(2), text, attention_mask=mask).sample
 
     def attend(query, key, value, moment, stock):
         told.append(moment.key_offset)
@@ -161,6 +173,28 @@ def test_a_start_from_frames_is_refused(name):
         PipelineRun(pipe, short_call(pipe, **{name: object()}))
 
 
+def test_several_videos_of_several_prompts_are_refused():
+    pipe = tiny_cosmos("2.5")
+    call = short_call(pipe, prompt=["three cats", "two dogs"], num_videos_per_prompt=2)
+    with pytest.raises(UnsupportedModelError, match=r"num_videos_per_prompt=2 .*repeat each promp"):
+        PipelineRun(pipe, call)
+
+
+@pytest.mark.parametrize("prompts", [1, 2])
+def test_two_rows_are_two_videos_and_no_branches(pipe, prompts):
+    """Nobody told the seam of the second one."""
+    call = short_call(pipe, prompt=["three cats", "two dogs"])
+    transformer = pipe.transformer
+    held = attached(transformer, {}, adapter_for(transformer), videos=prompts)
+    if prompts == 2:
+        with held as clock:
+            pipe(**{**call, "negative_prompt": ["blurry"] * 2})
+        assert clock.forwards == 2 * STEPS
+        return
+    with held, pytest.raises(UnsupportedModelError, match=r"videos is 1.*batch of 2.*videos="):
+        pipe(**{**call, "negative_prompt": ["blurry"] * 2})
+
+
 def test_attention_to_an_image_is_refused(pipe):
     pipe.transformer = tiny_transformer("2.5", image_dim=8)
     with pytest.raises(UnsupportedModelError, match=r"img_context_dim_in 8.*text-to-world model"):
@@ -177,5 +211,8 @@ def test_pipelines_of_the_same_transformer_that_make_no_video_of_text_are_refuse
 def test_a_preconditioned_prediction_of_something_else_is_refused():
     pipe = tiny_cosmos("1.0")
     pipe.scheduler = EDMEulerScheduler(prediction_type="v_prediction")
-    with pytest.raises(UnsupportedModelError, match="EDMEulerScheduler with prediction_type 'v_"):
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"prediction_type 'v_.*or EDMEulerScheduler w",
+    ):
         PipelineRun(pipe, short_call(pipe))

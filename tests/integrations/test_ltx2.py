@@ -111,18 +111,14 @@ def test_the_sound_is_returned_beside_the_video(pipe):
         assert torch.equal(video.audio, plain.audio)
 
 
-# What a call leaves out is the pipeline's own default: guidance by perturbed layers, by a video
-# that does not hear the sound, and a deviation that is brought back.
-FURTHER = ("stg_scale", "modality_scale", "guidance_rescale")
+# What a call leaves out is the pipeline's own default: spatio-temporal and modality guidance, and
+# rescaling, of video and sound.
+FURTHER = ("stg_scale", "modality_scale", "guidance_rescale", "audio_")
 
 
 def further(call, **changes):
     """A call with the pipeline's further guidance, the middle layer being perturbed."""
-    text_alone = {
-        name: value
-        for name, value in call.items()
-        if not name.removeprefix("audio_").startswith(FURTHER)
-    }
+    text_alone = {name: value for name, value in call.items() if not name.startswith(FURTHER)}
     blocks = {"spatio_temporal_guidance_blocks": [1], "output_type": "latent"}
     return {**text_alone, **blocks, **changes}
 
@@ -151,8 +147,20 @@ def test_passes_for_comparison_are_told_apart(pipe):
         {"stg_scale": 0.0, "audio_stg_scale": 1.0},
         {"modality_scale": 1.0, "audio_modality_scale": 1.0},
         {"guidance_rescale": 0.0},
+        {"guidance_scale": 1.0, "audio_guidance_scale": 7.0},
+        {"modality_scale": 1.0, "audio_modality_scale": 3.0},
+        {"prompt": ["three cats", "two dogs"], "negative_prompt": ["blurry", "low"]},
     ],
-    ids=["all", "not by the text", "of the sound alone", "not by the sound", "not rescaled"],
+    ids=[
+        "all",
+        "not by the text",
+        "of the sound alone",
+        "not by the sound",
+        "not rescaled",
+        "the sound alone by the text",
+        "the sound alone by the video",
+        "two videos",
+    ],
 )
 def test_the_clean_latent_is_what_the_pipeline_combines(pipe, changes, change, monkeypatch):
     theirs, ours = [], []
@@ -164,7 +172,8 @@ def test_the_clean_latent_is_what_the_pipeline_combines(pipe, changes, change, m
         return back(sample, clean, index, scheduler)
 
     monkeypatch.setattr(pipe, "convert_x0_to_velocity", spy)
-    run = PipelineRun(pipe, further(short_call(pipe), **changes))
+    videos = len(changes["prompt"]) if "prompt" in changes else 1
+    run = PipelineRun(pipe, further(short_call(pipe), **changes), videos=videos)
     watch = CleanPrediction(run.combination, lambda _, clean: ours.append(clean), change)
     run.attempt({}, "", watch)
     assert len(ours) == len(theirs) == STEPS
@@ -218,6 +227,15 @@ def test_counts_are_kept_under_the_pipelines_own_guidance(pipe, mode):
     guided = run((2, 3))
     assert guided.report.decision == "guided"
     assert not torch.equal(guided.frames, plain)
+
+
+def test_other_pipelines_of_the_transformer_are_refused_by_name():
+    class Other:
+        """Appends tokens of something else."""
+
+    pipe = tiny_ltx2()
+    with pytest.raises(UnsupportedModelError, match="Other gives the model more than the text"):
+        adapter_for(pipe.transformer).prompt_frame(Other(), {})
 
 
 def test_what_would_move_the_nouns_is_refused_by_name():

@@ -184,6 +184,25 @@ class TestCleanPrediction:
         torch.testing.assert_close(clean.latents, self.latents - 0.5 * guided)
         assert steps == [3]
 
+    def test_a_step_that_was_left_unfinished_is_forgotten(self):
+        clean = CleanPrediction(lambda: Combination(4.0))
+        clean(Prediction(2, 0.9, "uncond", self.latents, self.latents))
+        clean(Prediction(3, 0.5, "cond", self.latents, self.cond))
+        assert clean.latents is None
+        clean(Prediction(3, 0.5, "uncond", self.latents, self.uncond))
+        guided = self.uncond + 4.0 * (self.cond - self.uncond)
+        torch.testing.assert_close(clean.latents, self.latents - 0.5 * guided)
+
+    def test_low_precision_is_not_multiplied_by_the_scale(self):
+        low = [x.bfloat16() for x in (self.latents, self.cond, self.uncond)]
+        latents, cond, uncond = low
+        clean = CleanPrediction(lambda: Combination(8.0))
+        for branch, velocity in (("cond", cond), ("uncond", uncond)):
+            clean(Prediction(3, 0.5, branch, latents, velocity))
+        latents, cond, uncond = (x.float() for x in low)
+        expected = latents - 0.5 * (uncond + 8.0 * (cond - uncond))
+        torch.testing.assert_close(clean.latents, expected, atol=1e-5, rtol=1e-5)
+
     def test_without_guidance_the_conditional_pass_is_enough(self):
         clean = CleanPrediction(Combination)
         clean(Prediction(0, 0.5, "cond", self.latents, self.cond))
