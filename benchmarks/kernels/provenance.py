@@ -25,7 +25,8 @@ CARD = (
 
 def commit() -> dict[str, Any]:
     """The commit of this source tree; None where there is none."""
-    status = _git("status", "--porcelain")
+    # A result file is not code: it changes nothing of what is measured.
+    status = _git("status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results")
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
