@@ -92,9 +92,10 @@ def test_keys_that_the_model_masks_get_nothing(attention):
         torch.testing.assert_close(seen, expected[row], atol=1e-3, rtol=1e-3)
 
 
-def test_only_the_conditional_pass_of_wanted_steps_is_recorded(attention):
+def test_only_the_undisturbed_pass_of_wanted_steps_is_recorded(attention):
     recorder = Recorder(text(), wanted={1})
-    for step, branch in ((0, "cond"), (1, "uncond"), (2, "cond")):
+    others = [(1, branch) for branch in ("uncond", "perturbed", "isolated")]
+    for step, branch in ((0, "cond"), *others, (2, "cond")):
         recorder.cross(*attention, moment(step, branch), sdpa)
     with pytest.raises(CaptureMissedError, match="none of the layers"):
         recorder.captures()
