@@ -44,19 +44,6 @@ def test_an_attend_gets_what_the_model_would_have_attended_to(pipe, monkeypatch)
         assert all(torch.equal(a, b) for a, b in zip(mine, expected, strict=True))
 
 
-def test_the_conditional_pass_comes_first_and_nothing_says_so(pipe):
-    seen = moments(pipe, Site(0, "cross"))
-    assert [(m.step, m.branch) for m in seen] == [
-        (step, branch) for step in range(STEPS) for branch in ("cond", "uncond")
-    ]
-    assert {m.grid.shape for m in seen} == {(3, 2, 2)}
-
-
-def test_without_a_scale_every_pass_is_conditional(pipe):
-    seen = moments(pipe, Site(0, "cross"), guidance_scale=1.0)
-    assert [(m.step, m.branch) for m in seen] == [(step, "cond") for step in range(STEPS)]
-
-
 def test_noise_levels_are_those_of_a_flow_with_the_same_signal_to_noise(pipe):
     levels = PipelineRun(pipe, short_call(pipe)).noises
     seen = [m.noise for m in moments(pipe, Site(0, "cross"))]

@@ -10,7 +10,7 @@ from numina.generation.request import resolve_request
 from numina.generation.run import PipelineRun
 from numina.integrations import Site, adapter_for
 from tests.calls import short_call
-from tests.integrations.seam_runs import clean_latents, latents, moments, seen_at, tilted
+from tests.integrations.seam_runs import clean_latents, latents, seen_at, tilted
 from tests.tiny_kandinsky5 import CROPPED, TEMPLATE, tiny_kandinsky5
 
 STEPS, LAYERS = 4, 3
@@ -46,19 +46,6 @@ def test_an_attend_gets_what_the_model_would_have_attended_to(pipe, monkeypatch)
     assert len(ours) == len(theirs) == 2 * STEPS * len(ALL_SITES)
     for mine, expected in zip(ours, theirs, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(mine, expected, strict=True))
-
-
-def test_the_conditional_pass_comes_first_and_nothing_says_so(pipe):
-    seen = moments(pipe, Site(0, "cross"))
-    assert [(m.step, m.branch) for m in seen] == [
-        (step, branch) for step in range(STEPS) for branch in ("cond", "uncond")
-    ]
-    assert {m.grid.shape for m in seen} == {(3, 2, 2)}
-
-
-def test_without_a_scale_every_pass_is_conditional(pipe):
-    seen = moments(pipe, Site(0, "cross"), guidance_scale=1.0)
-    assert [(m.step, m.branch) for m in seen] == [(step, "cond") for step in range(STEPS)]
 
 
 @pytest.mark.parametrize("change", [None, tilted])
