@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.sprites_tables import Results, identification_table
 from benchmarks.tables import RESULTS, filled
 
 NAME = "sprites-2026-04-09"
@@ -120,6 +121,20 @@ def test_identification_is_that_of_the_first_look(root):
     assert lines[5].startswith("| **robust, one pass** | 0.850 (0.8")
     assert lines[5].endswith("| 0.900 |")
     assert not lines[6]
+
+
+def test_numbers_that_a_plain_video_does_not_keep_are_told_apart():
+    """Of the first noun nobody knows how many there are; all looks agree about the second."""
+    counts = [[2, 2, 3], [4, 4, 4]]
+    looks = {"plain": [], "one-pass": [[3, 4]], "oracle": [[2, 4]], "misplaced": [[2, 4]]}
+    told = {"seed": 7, "targets": [3, 4], "counts": counts}
+    rows = tuple({**told, "method": name, "seen": seen} for name, seen in looks.items())
+    lines = identification_table(Results({"methods": looks}, rows))
+    assert lines[2:] == [
+        "| **robust, one pass** | 0.500 (0.500 to 0.500) | 1.000 (1.000 to 1.000) | 0.000 |",
+        "| control: true layout of the plain clip | 1.000 (1.000 to 1.000) "
+        "| 1.000 (1.000 to 1.000) | 1.000 |",
+    ]
 
 
 def test_an_ablation_stands_below_the_preset_that_it_is_of(root):
