@@ -142,24 +142,19 @@ def hunyuan_video(shift: float) -> Callable[[int], tuple[float, ...]]:
     return from_levels(lambda steps: np.linspace(1.0, 0.0, steps + 1)[:-1], shift=shift)
 
 
-# 21 x 16 x 22 patches.
-LTX_VIDEO = from_levels(
-    lambda steps: np.linspace(1.0, 1 / steps, steps),
-    mu=ltx.calculate_shift(7392, 1024, 4096, 0.95, 2.05),
-    use_dynamic_shifting=True,
-    shift_terminal=0.1,
-)
+def ltx_video(patches: int) -> Callable[[int], tuple[float, ...]]:
+    return from_levels(
+        lambda steps: np.linspace(1.0, 1 / steps, steps),
+        mu=ltx.calculate_shift(patches, 1024, 4096, 0.95, 2.05),
+        use_dynamic_shifting=True,
+        shift_terminal=0.1,
+    )
+
+
 MOCHI = from_levels(
     lambda steps: np.array(mochi.linear_quadratic_schedule(steps, 0.025)), invert_sigmas=True
 )
 ALLEGRO = scheduled("EulerAncestralDiscreteScheduler")
-# 16 x 16 x 24 patches.
-LTX_2 = from_levels(
-    lambda steps: np.linspace(1.0, 1 / steps, steps),
-    mu=ltx.calculate_shift(6144, 1024, 4096, 0.95, 2.05),
-    use_dynamic_shifting=True,
-    shift_terminal=0.1,
-)
 KANDINSKY_5 = scheduled("FlowMatchEulerDiscreteScheduler", shift=5.0)
 COSMOS_10 = scheduled("EDMEulerScheduler")
 COSMOS_25 = scheduled(
@@ -193,9 +188,9 @@ MODELS = (
           "defaults of diffusers' class and pipeline; 1,000 keys of text, 256 of glyphs, 729 of an "
           "image; shift as known of the models"),
     Model("LTX-Video 0.9", "LTXVideoTransformer3DModel", {}, (32, 8),
-          size(512, 704, 161, 128), LTX_VIDEO),
+          size(512, 704, 161, 128), ltx_video(21 * 16 * 22)),
     Model("LTX-2, by text alone", "LTX2VideoTransformer3DModel", {}, (32, 8),
-          size(512, 768, 121, 1024, 30), LTX_2),
+          size(512, 768, 121, 1024, 30), ltx_video(16 * 16 * 24)),
     Model("Mochi", "MochiTransformer3DModel", {}, (8, 6), size(480, 848, 85, 256, 64), MOCHI,
           "defaults of diffusers' class; 85 frames as its example has them"),
     Model("Allegro", "AllegroTransformer3DModel", {}, (8, 4), size(720, 1280, 88, 512, 100),

@@ -17,6 +17,7 @@ from numina.attend import Attend, Branch, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, SeparateBlocks
+from numina.integrations.chat_template import PROMPT_SLOT, text_around
 from numina.integrations.joint_tokens import offset_of
 from numina.integrations.noise import TIMESTEPS
 from numina.integrations.refusals import refuse_arguments
@@ -25,8 +26,6 @@ from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
-# Stands for the prompt where the chat template is taken apart; no prompt holds it.
-_SLOT = "\0"
 _SYSTEM = "You are a helpful assistant who will provide prompts to an image generator."
 _GIVES_FRAMES = "gives the first frames, which was not tried; leave it out"
 _REFUSED: Mapping[str, str] = MappingProxyType({"image": _GIVES_FRAMES, "video": _GIVES_FRAMES})
@@ -79,13 +78,10 @@ class CosmosAdapter(SeparateBlocks):
             )
         messages = [
             {"role": role, "content": [{"type": "text", "text": text}]}
-            for role, text in (("system", _SYSTEM), ("user", _SLOT))
+            for role, text in (("system", _SYSTEM), ("user", PROMPT_SLOT))
         ]
-        written = pipe.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=False, add_vision_id=False, tokenize=False
-        )
-        before, _, after = written.partition(_SLOT)
-        return PromptFrame(before, after)
+        options = {"add_generation_prompt": False, "add_vision_id": False}
+        return PromptFrame(*text_around(pipe.tokenizer, messages, **options))
 
     def guidance_scale(self, pipe: Any, call: Mapping[str, Any]) -> float:
         scale = super().guidance_scale(pipe, call)

@@ -20,6 +20,7 @@ from numina.attend import Attend, Attention, Clock
 from numina.errors import UnsupportedModelError
 from numina.integrations.adapter import ForwardPass
 from numina.integrations.blocks import GuidedProcessor, JointBlocks
+from numina.integrations.chat_template import PROMPT_SLOT, text_around
 from numina.integrations.hunyuan_video import dual_stream
 from numina.integrations.joint_tokens import offset_of, video_first
 from numina.integrations.refusals import refuse_arguments
@@ -29,8 +30,6 @@ from numina.prompt.tokens import PromptFrame
 from numina.video import VideoGrid
 from numina_kernels.joint_sequence import JointSequence
 
-# Stands for the prompt where the chat template is taken apart; no prompt holds it.
-_SLOT = "\0"
 _REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "image": (
@@ -83,14 +82,9 @@ class HunyuanVideo15Adapter(JointBlocks):
                 )
 
     def prompt_frame(self, pipe: Any, call: Mapping[str, Any]) -> PromptFrame:
-        (messages,) = format_text_input([_SLOT], pipe.system_message)
-        written = pipe.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False
-        )
-        before, _, after = written.partition(_SLOT)
+        (messages,) = format_text_input([PROMPT_SLOT], pipe.system_message)
         return PromptFrame(
-            before,
-            after,
+            *text_around(pipe.tokenizer, messages, add_generation_prompt=True),
             cropped=pipe.prompt_template_encode_start_idx,
             length=pipe.tokenizer_max_length,
             keys_behind=pipe.tokenizer_2_max_length + pipe.vision_num_semantic_tokens,
