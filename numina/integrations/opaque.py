@@ -3,8 +3,8 @@
 A step, a branch or a noise level in a graph would be compiled anew for each of them, and what looks
 at a run is Python. So a graph holds an operation that takes the processor by number, and all that
 happens behind it is out of the compiler's sight. The number is a tensor: a value to the graph, so
-that one graph serves all layers. It lies on the CPU, which keeps CUDA graphs from replaying a node
-that must be called.
+that one graph serves all layers. It lies on the CPU: Inductor is to make no CUDA graph of what has
+such an input, for a replay would not call the node. That has not been tried on a GPU.
 """
 
 import itertools
