@@ -2,8 +2,8 @@
 
 Captions of the built-in world ask for 9 to 16 of one noun, of which it has learned 8 at most, on
 frames of 16 x 16 patches. Its tokenizer has no word for these numbers, so that they reach the plain
-model letter by letter. A clip is judged by the exact counter, frame by frame. Where the method cannot
-help, for instance because there is no room, the clip stays as it was, and counts as it is.
+model letter by letter. A clip is judged by the exact counter, frame by frame. Where the method
+cannot help, for instance because there is no room, the clip stays as it was, and counts as it is.
 """
 
 import sys
